@@ -1,0 +1,1 @@
+"""The embedded database floor: engine, event envelopes, tenant and system schema, graphs."""

@@ -1,0 +1,102 @@
+"""One APSW connection with Honker's pragmas, and the conversion of parameters and rows."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import apsw
+
+from storage.engine.errors import CannotOpenError, ParameterError, translated
+
+Value: TypeAlias = bool | int | float | str | bytes | None
+Params: TypeAlias = Sequence[Value] | None
+Row: TypeAlias = tuple[Any, ...]
+Durability: TypeAlias = Literal["full", "normal"]
+
+BUSY_TIMEOUT_MS = 5_000
+CACHE_KIB = 32_000
+WAL_AUTOCHECKPOINT_PAGES = 1_000
+"""Honker lets the WAL grow to 10 000 pages (40 MB); SQLite's own default keeps it at 4 MB on small disks."""
+
+_STORABLE = (str, int, type(None), float, bytes)
+
+
+def create_private(path: str) -> None:
+    """Create an empty database file that only its owner can read.
+
+    Does nothing when the file exists. It is never opened here in that case: closing a descriptor on a file that
+    this process has connections on would drop SQLite's POSIX locks (tests/storage/engine/test_locks_survive.py).
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        if error.errno == errno.EROFS or isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError):
+            raise CannotOpenError(f"{path}: {error.strerror}") from error
+        raise CannotOpenError(f"{path}: {error}") from error
+
+
+def connect(path: str, *, durability: Durability, query_only: bool, read_only: bool = False) -> apsw.Connection:
+    """Open a connection with Honker's pragmas (honker.md, section a).
+
+    `query_only` connections refuse writes; `read_only` ones open the file itself without write access. `durability`
+    chooses `synchronous`: FULL makes COMMIT wait for the disk, NORMAL leaves that to the next checkpoint.
+
+    Raises:
+        DatabaseError: in the flavour that says why (cannot open, not a database, corrupt, read-only …).
+    """
+    flags = apsw.SQLITE_OPEN_URI
+    flags |= apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    with translated(path):
+        connection = apsw.Connection(path, flags=flags)
+        try:
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            if not read_only:
+                connection.pragma("journal_mode", "wal")
+                connection.pragma("wal_autocheckpoint", WAL_AUTOCHECKPOINT_PAGES)
+            connection.pragma("synchronous", "full" if durability == "full" else "normal")
+            connection.pragma("foreign_keys", True)
+            connection.pragma("cache_size", -CACHE_KIB)
+            connection.pragma("temp_store", "memory")
+            if query_only:
+                connection.pragma("query_only", True)
+            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # a foreign file shows itself here
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def checked(params: Params) -> Sequence[Value]:
+    """Return parameters that SQLite can bind.
+
+    Raises:
+        ParameterError: not a positional sequence, or a value of another type.
+    """
+    if params is None:
+        return ()
+    if isinstance(params, dict | str | bytes) or not isinstance(params, Sequence):
+        raise ParameterError("SQL parameters must be a positional sequence")
+    for value in params:
+        if not isinstance(value, _STORABLE):
+            raise ParameterError(f"unsupported SQL parameter type: {type(value).__name__}")
+    return params
+
+
+def fetch_dicts(connection: apsw.Connection, sql: str, params: Params) -> list[dict[str, Any]]:
+    """Run one query and return rows as dictionaries, in the order of the columns."""
+    cursor = connection.execute(sql, checked(params))
+    try:
+        names = [column[0] for column in cursor.get_description()]
+    except apsw.ExecutionCompleteError:
+        return []
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def fetch_rows(connection: apsw.Connection, sql: str, params: Params) -> list[Row]:
+    """Run one query and return rows as tuples."""
+    return connection.execute(sql, checked(params)).fetchall()

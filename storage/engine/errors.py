@@ -1,0 +1,146 @@
+"""The errors of the engine, and the one place where SQLite's errors become ours.
+
+Every error derives from `EngineError` and also from what Honker raises in the same place (`RuntimeError`,
+`ValueError`, `TypeError`), so a program written for Honker keeps catching what it caught.
+
+    EngineError
+    ├── ClosedError (RuntimeError)            the database handle was closed
+    ├── ParameterError (TypeError)            SQL parameters of a kind that SQLite cannot store
+    ├── PayloadError (ValueError)             a payload that is not JSON
+    ├── UsageError (ValueError)               an argument outside what the call accepts
+    ├── NestedTransactionError (RuntimeError) a second transaction on the thread that holds one
+    └── DatabaseError (RuntimeError)          SQLite said no
+        ├── BusyError, FullError, ReadOnlyError, CorruptError, NotADatabaseError,
+        └── CannotOpenError, DiskError, ConstraintError, SqlError, QueryInterruptedError
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+import apsw
+
+
+class EngineError(Exception):
+    """Base of everything the engine raises.
+
+    `hint` says what to do next, for a person at a terminal.
+    """
+
+    hint: ClassVar[str] = ""
+
+
+class ClosedError(EngineError, RuntimeError):
+    """The database handle was closed."""
+
+    hint = "open the database again"
+
+
+class ParameterError(EngineError, TypeError):
+    """SQL parameters must be a sequence of None, bool, int, float, str or bytes."""
+
+
+class PayloadError(EngineError, ValueError):
+    """The payload cannot be written as JSON."""
+
+
+class UsageError(EngineError, ValueError):
+    """An argument is outside what the call accepts."""
+
+
+class NestedTransactionError(EngineError, RuntimeError):
+    """This thread already holds the writer; use `tx.transaction()` for a savepoint."""
+
+
+class DatabaseError(EngineError, RuntimeError):
+    """SQLite refused the statement."""
+
+
+class BusyError(DatabaseError):
+    """Another process held the write lock for longer than the busy time-out."""
+
+    hint = "try again; if it lasts, look for a process that keeps a transaction open on this file"
+
+
+class FullError(DatabaseError):
+    """The disk is full; the transaction was rolled back and nothing was written."""
+
+    hint = "free some disk space and try again"
+
+
+class ReadOnlyError(DatabaseError):
+    """The database cannot be written."""
+
+    hint = "check the owner and the permissions of the file and of its directory"
+
+
+class CorruptError(DatabaseError):
+    """The database file is damaged."""
+
+    hint = "stop every program that uses it, keep a copy, and restore the latest backup"
+
+
+class NotADatabaseError(DatabaseError):
+    """The file is not an SQLite database."""
+
+    hint = "check the path; the file was not touched"
+
+
+class CannotOpenError(DatabaseError):
+    """The database file cannot be opened or created."""
+
+    hint = "check that the directory exists and that you may write to it"
+
+
+class DiskError(DatabaseError):
+    """The operating system failed to read or write the file."""
+
+    hint = "check the disk (dmesg) before you go on"
+
+
+class ConstraintError(DatabaseError):
+    """A constraint of the schema refused the row."""
+
+
+class SqlError(DatabaseError):
+    """The SQL text is wrong, or names something that does not exist."""
+
+
+class QueryInterruptedError(DatabaseError):
+    """The statement was interrupted."""
+
+
+_BY_APSW: dict[type[apsw.Error], type[DatabaseError]] = {
+    apsw.BusyError: BusyError,
+    apsw.LockedError: BusyError,
+    apsw.FullError: FullError,
+    apsw.ReadOnlyError: ReadOnlyError,
+    apsw.PermissionsError: ReadOnlyError,
+    apsw.CorruptError: CorruptError,
+    apsw.NotADBError: NotADatabaseError,
+    apsw.CantOpenError: CannotOpenError,
+    apsw.IOError: DiskError,
+    apsw.ConstraintError: ConstraintError,
+    apsw.SQLError: SqlError,
+    apsw.InterruptError: QueryInterruptedError,
+}
+
+
+def from_apsw(error: apsw.Error, path: str) -> EngineError:
+    """Return our error for one of APSW's; `path` goes into the message."""
+    if isinstance(error, apsw.ConnectionClosedError):
+        return ClosedError(f"{path}: the database is closed")
+    kind = next((ours for theirs, ours in _BY_APSW.items() if isinstance(error, theirs)), DatabaseError)
+    text = (str(error).strip() or type(error).__name__).replace("apsw.", "")
+    return kind(f"{path}: {text}")
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn APSW's exceptions of the block into the engine's."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise from_apsw(error, path) from error

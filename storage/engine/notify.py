@@ -1,0 +1,70 @@
+"""Ephemeral notifications: written with a transaction, seen by those who listen at its commit, never replayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from storage.engine.payload import loads
+from storage.engine.readers import Snapshot
+from storage.engine.wake import Waiter
+
+if TYPE_CHECKING:
+    from storage.engine.database import Database
+
+READ_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One notification; `created_at` in unix seconds."""
+
+    id: int
+    channel: str
+    payload: Any
+    created_at: int
+
+
+class Listener:
+    """An async iterator over the notifications of a channel that are committed after it was made.
+
+    In order of commit, each once. It starts behind the newest notification at construction: there is no replay.
+    """
+
+    def __init__(self, db: Database, channel: str, fallback_poll_s: float) -> None:
+        self._db = db
+        self.channel = channel
+        self._fallback_poll_s = fallback_poll_s
+        self._waiter: Waiter | None = None
+        self._pending: list[Notification] = []
+        with db.snapshot() as snapshot:
+            self._position = int(snapshot.rows("SELECT coalesce(max(id), 0) FROM _honker_notifications")[0][0])
+
+    def __aiter__(self) -> Listener:
+        return self
+
+    async def __anext__(self) -> Notification:
+        if self._waiter is None:
+            self._waiter = self._db.wake.add([("notify", self.channel)])
+        while not self._pending:
+            self._waiter.clear()  # before the read, so that a commit in between is not missed
+            self._pending = await self._db.read(self._read)
+            if not self._pending:
+                await self._waiter.wait(self._fallback_poll_s)
+        notification = self._pending.pop(0)
+        self._position = notification.id
+        return notification
+
+    def close(self) -> None:
+        """Stop being woken; idempotent."""
+        if self._waiter is not None:
+            self._db.wake.remove(self._waiter)
+            self._waiter = None
+
+    def _read(self, snapshot: Snapshot) -> list[Notification]:
+        rows = snapshot.rows(
+            "SELECT id, channel, payload, created_at FROM _honker_notifications"
+            " WHERE channel = ? AND id > ? ORDER BY id LIMIT ?",
+            (self.channel, self._position, READ_BATCH),
+        )
+        return [Notification(row[0], row[1], loads(row[2]), row[3]) for row in rows]

@@ -1,0 +1,118 @@
+"""What a caller can do between BEGIN and COMMIT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+
+from storage.engine import schema
+from storage.engine.connection import Params, Row, Value, checked, fetch_dicts, fetch_rows
+from storage.engine.errors import ClosedError, translated
+from storage.engine.payload import dumps
+from storage.engine.wake import Topic
+
+
+class Transaction:
+    """An open write transaction on the single writer connection.
+
+    Everything done through it commits or rolls back together; nobody is woken before the commit. Use it on the
+    thread that got it, and not after its block has ended (`ClosedError`).
+    """
+
+    def __init__(self, connection: apsw.Connection, path: str) -> None:
+        self._connection = connection
+        self._path = path
+        self._touched: set[Topic] = set()
+        self._depth = 0
+        self._open = True
+
+    @property
+    def touched(self) -> frozenset[Topic]:
+        """The topics that this transaction changed and that waiters are woken for."""
+        return frozenset(self._touched)
+
+    def touch(self, kind: str, name: str) -> None:
+        """Note that waiters for `(kind, name)` must be woken at commit."""
+        self._touched.add((kind, name))
+
+    def execute(self, sql: str, params: Params = None) -> None:
+        """Run a statement; rows, if any, are dropped."""
+        with self._usable():
+            self._connection.execute(sql, checked(params)).fetchall()
+
+    def executemany(self, sql: str, params: Iterable[Sequence[Value]]) -> None:
+        """Run a statement once for each set of parameters (much faster than a loop of `execute`)."""
+        with self._usable():
+            self._connection.executemany(sql, params).fetchall()
+
+    def query(self, sql: str, params: Params = None) -> list[dict[str, Any]]:
+        """Run a query and return its rows as dictionaries; it sees this transaction's own writes."""
+        with self._usable():
+            return fetch_dicts(self._connection, sql, params)
+
+    def rows(self, sql: str, params: Params = None) -> list[Row]:
+        """Run a query and return its rows as tuples; it sees this transaction's own writes."""
+        with self._usable():
+            return fetch_rows(self._connection, sql, params)
+
+    @property
+    def changes(self) -> int:
+        """Rows changed by the last statement."""
+        return self._connection.changes()
+
+    @property
+    def last_insert_rowid(self) -> int:
+        """Row id of the last INSERT."""
+        return self._connection.last_insert_rowid()
+
+    def notify(self, channel: str, payload: Any) -> int:
+        """Write a notification; listeners of the channel get it after the commit. Returns its id."""
+        text = dumps(payload)
+        rows = self.rows(
+            "INSERT INTO _honker_notifications (channel, payload) VALUES (?, ?) RETURNING id", (channel, text)
+        )
+        self.touch("notify", channel)
+        return int(rows[0][0])
+
+    def bootstrap_honker_schema(self) -> None:
+        """Create Honker's tables where they are missing; idempotent."""
+        with self._usable():
+            schema.bootstrap(self._connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A savepoint: an exception inside undoes only what was done inside, and is raised on.
+
+        Raises:
+            DatabaseError: SQLite rolled the whole transaction back (a full disk, an I/O error).
+        """
+        name = f"spoke_{self._depth}"
+        touched = set(self._touched)
+        self.execute(f"SAVEPOINT {name}")
+        self._depth += 1
+        try:
+            yield self
+        except BaseException:
+            self._touched = touched
+            if not self._connection.get_autocommit():  # else SQLite already rolled everything back
+                self.execute(f"ROLLBACK TO {name}")
+                self.execute(f"RELEASE {name}")
+            raise
+        else:
+            self.execute(f"RELEASE {name}")
+        finally:
+            self._depth -= 1
+
+    def finish(self) -> None:
+        """Refuse further use; the writer calls it when the block ends."""
+        self._open = False
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        if not self._open:
+            raise ClosedError("this transaction has ended")
+        with translated(self._path):
+            yield

@@ -1,0 +1,259 @@
+"""The writer slot: one write connection per process and file, used by one transaction at a time.
+
+Two ways in:
+
+* `transaction()` takes the slot on the calling thread;
+* `submit()` hands a function to the writer thread, which runs all functions that are waiting in **one** transaction,
+  each under its own savepoint, with one COMMIT and so one fsync for all of them (group commit). The answers go out
+  only after that COMMIT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import apsw
+
+from storage.engine.connection import Durability, connect
+from storage.engine.errors import ClosedError, NestedTransactionError, from_apsw, translated
+from storage.engine.transaction import Transaction
+from storage.engine.wake import WakeHub
+
+T = TypeVar("T")
+
+MAX_GROUP = 512
+"""Functions that share one commit; bounds how long the first of them waits."""
+
+
+@dataclass(slots=True, eq=False)
+class _Request(Generic[T]):
+    fn: Callable[[Transaction], T]
+    answer: Callable[[_Request[Any]], None]
+    value: Any = None
+    error: BaseException | None = None
+    touched: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+
+
+class Writer:
+    """Owns the write connection of one database."""
+
+    def __init__(self, path: str, durability: Durability) -> None:
+        self._path = path
+        self._connection = connect(path, durability=durability, query_only=False)
+        self._slot = threading.Lock()
+        self._owner: int | None = None
+        self._closing = False  # no new work is taken
+        self._closed = False  # the slot is gone
+        self._data_version = self._read_data_version()
+        self._foreign = False
+        self.wake = WakeHub(self._foreign_commit)
+        self._queue: deque[_Request[Any]] = deque()
+        self._arrived = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    # -- the slot ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """BEGIN IMMEDIATE … COMMIT on the calling thread; ROLLBACK when the block raises.
+
+        Raises:
+            NestedTransactionError: this thread already holds the slot.
+            BusyError: another process held the write lock for longer than the busy time-out.
+            FullError, DiskError: nothing was written.
+        """
+        with self._held():
+            tx = self._begin()
+            try:
+                yield tx
+            except BaseException:
+                self._rollback(tx)
+                raise
+            self._commit(tx)
+        self.wake.committed(tx.touched)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[apsw.Connection]:
+        """The bare connection outside a transaction, for maintenance (checkpoint, backup, barrier)."""
+        with self._held(), translated(self._path):
+            yield self._connection
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        me = threading.get_ident()
+        if self._owner == me:
+            raise NestedTransactionError("nested db.transaction(): this thread already holds the writer")
+        with self._slot:
+            if self._closed:
+                raise ClosedError(f"{self._path}: the database is closed")
+            self._owner = me
+            try:
+                yield
+            finally:
+                self._owner = None
+        if self._foreign:
+            self._foreign = False
+            self.wake.wake_all()
+
+    def _begin(self) -> Transaction:
+        with translated(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._note_data_version()
+        return Transaction(self._connection, self._path)
+
+    def _commit(self, tx: Transaction) -> None:
+        tx.finish()
+        try:
+            self._connection.execute("COMMIT")
+        except apsw.Error as error:
+            self._rollback(tx)
+            raise from_apsw(error, self._path) from error
+
+    def _rollback(self, tx: Transaction) -> None:
+        tx.finish()
+        if not self._connection.get_autocommit():  # a full disk rolls back by itself
+            with translated(self._path):
+                self._connection.execute("ROLLBACK")
+
+    # -- commits of other processes ------------------------------------------------------------------------------
+
+    def _read_data_version(self) -> int:
+        return int(self._connection.pragma("data_version"))
+
+    def _note_data_version(self) -> None:
+        seen = self._read_data_version()
+        if seen != self._data_version:
+            self._data_version = seen
+            self._foreign = True
+
+    def _foreign_commit(self) -> bool:
+        """Look for a commit of another process; the wake-up thread calls it while somebody waits.
+
+        When the slot is taken there is no need to wait for it: the transaction that holds it looked when it began,
+        and nobody else can commit until it ends; the next poll comes after that.
+        """
+        if not self._slot.acquire(blocking=False):
+            return False
+        try:
+            if self._closed:
+                return False
+            with suppress(apsw.BusyError):  # a checkpoint or recovery of another process: look again at the next poll
+                self._note_data_version()
+            found, self._foreign = self._foreign, False
+            return found
+        finally:
+            self._slot.release()
+
+    # -- group commit --------------------------------------------------------------------------------------------
+
+    def submit(self, fn: Callable[[Transaction], T]) -> Future[T]:
+        """Run `fn(tx)` on the writer thread; the future ends when its commit is done (and, with FULL, on disk)."""
+        future: Future[T] = Future()
+
+        def answer(request: _Request[T]) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            if request.error is not None:
+                future.set_exception(request.error)
+            else:
+                future.set_result(request.value)
+
+        self._enqueue(_Request(fn, answer))
+        return future
+
+    async def run(self, fn: Callable[[Transaction], T]) -> T:
+        """Like `submit`, for the running event loop, without a detour over `concurrent.futures`.
+
+        Cancelling the wait does not undo the write.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def settle(request: _Request[T]) -> None:
+            if future.cancelled():
+                return
+            if request.error is not None:
+                future.set_exception(request.error)
+            else:
+                future.set_result(request.value)
+
+        def answer(request: _Request[T]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, request)
+
+        self._enqueue(_Request(fn, answer))
+        return await future
+
+    def _enqueue(self, request: _Request[Any]) -> None:
+        with self._arrived:
+            if self._closing:
+                raise ClosedError(f"{self._path}: the database is closed")
+            self._queue.append(request)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="engine-writer", daemon=True)
+                self._thread.start()
+            self._arrived.notify()
+
+    def _serve(self) -> None:
+        while True:
+            with self._arrived:
+                while not self._queue:
+                    if self._closing:
+                        return
+                    self._arrived.wait()
+                group = [self._queue.popleft() for _ in range(min(MAX_GROUP, len(self._queue)))]
+            self._commit_group(group)
+            for request in group:
+                request.answer(request)
+
+    def _commit_group(self, group: list[_Request[Any]]) -> None:
+        """Run the group in one transaction; a failing member undoes only itself."""
+        touched: set[tuple[str, str]] = set()
+        try:
+            with self._held():
+                tx = self._begin()
+                try:
+                    for request in group:
+                        self._run_member(tx, request)
+                    touched.update(tx.touched)
+                except BaseException:
+                    self._rollback(tx)
+                    raise
+                self._commit(tx)
+        except BaseException as error:  # noqa: BLE001 - every member is told; none is dropped
+            for request in group:
+                if request.error is None:
+                    request.error = error
+            return
+        self.wake.committed(frozenset(touched))
+
+    def _run_member(self, tx: Transaction, request: _Request[Any]) -> None:
+        try:
+            with tx.transaction():
+                request.value = request.fn(tx)
+        except BaseException as error:
+            request.error = error
+            if self._connection.get_autocommit():  # a full disk, an I/O error: the whole group is undone
+                raise
+
+    def close(self) -> None:
+        """Finish what is queued, then close the connection; idempotent."""
+        with self._arrived:
+            if self._closing:
+                return
+            self._closing = True
+            self._arrived.notify_all()
+        if self._thread is not None:
+            self._thread.join()  # drains the queue: _closed is not set yet
+        with self._held():
+            self._closed = True
+        self.wake.close(ClosedError(f"{self._path}: the database is closed"))
+        with translated(self._path):
+            self._connection.close()
