@@ -1,0 +1,5 @@
+"""`python -m app` is `spoke`."""
+
+from app.main import main
+
+main()

@@ -1,0 +1,42 @@
+"""Numbered, append-only, forward migrations of a file's own tables.
+
+`PRAGMA user_version` holds the number of the last one applied (Honker leaves it at 0). A published migration is never
+edited; a change is a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from storage.engine import Database, Transaction
+from storage.engine.errors import EngineError
+
+
+class NewerFileError(EngineError):
+    """The file was written by a newer version of Spoke."""
+
+    hint = "upgrade this program; the file was not touched"
+
+
+def schema_version(tx: Transaction) -> int:
+    """Return the number of the last migration applied to the file."""
+    return int(tx.rows("PRAGMA user_version")[0][0])
+
+
+def migrate(db: Database, migrations: Sequence[str]) -> None:
+    """Apply the migrations that the file lacks, each in a transaction of its own.
+
+    A crash leaves the file at the last complete migration; opening it again goes on from there. Two processes that
+    open a new file at once take turns.
+
+    Raises:
+        NewerFileError: the file has more migrations than this program knows.
+    """
+    version = int(db.query("PRAGMA user_version")[0]["user_version"])
+    if version > len(migrations):
+        raise NewerFileError(f"{db.path}: schema version {version}, this program knows {len(migrations)}")
+    for number in range(version + 1, len(migrations) + 1):
+        with db.transaction() as tx:
+            if schema_version(tx) < number:  # the other process may have been faster
+                tx.execute(migrations[number - 1])
+                tx.execute(f"PRAGMA user_version = {number}")

@@ -1,0 +1,56 @@
+"""Opening a tenant file and the hub's system file with the tables they must have."""
+
+from __future__ import annotations
+
+import os
+import uuid
+
+from storage import engine
+from storage.engine import Database, Snapshot, Transaction
+from storage.engine.connection import Durability
+from storage.migrations import migrate, system, tenant
+
+
+def open_tenant_database(path: str | os.PathLike[str], *, durability: Durability = "full") -> Database:
+    """Open `tenant-{orgId}.db`: created (mode 0600) when new, migrated when older, with an identity of its own.
+
+    Raises:
+        EngineError: in the flavour that says why; a newer file raises `NewerFileError` and is not touched.
+    """
+    db = engine.open(path, durability=durability)
+    try:
+        migrate(db, tenant.MIGRATIONS)
+        with db.snapshot() as snapshot:
+            known = find_fact(snapshot, "node_id")
+        if known is None:
+            with db.transaction() as tx:
+                tx.execute("INSERT OR IGNORE INTO node_facts VALUES ('node_id', ?)", (str(uuid.uuid4()),))
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_system_database(path: str | os.PathLike[str]) -> Database:
+    """Open the hub's `system.db`, created when new, migrated when older. Raises as `open_tenant_database`."""
+    db = engine.open(path)
+    try:
+        migrate(db, system.MIGRATIONS)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def find_fact(source: Snapshot | Transaction, name: str) -> str | None:
+    """Return a fact about this node, such as `node_id`, or None."""
+    rows = source.rows("SELECT value FROM node_facts WHERE name = ?", (name,))
+    return str(rows[0][0]) if rows else None
+
+
+def node_id(source: Snapshot | Transaction) -> str:
+    """Return the identity of this copy of the file, made when it was created."""
+    found = find_fact(source, "node_id")
+    if found is None:
+        raise LookupError("a tenant file without node_id: open it with open_tenant_database")
+    return found
