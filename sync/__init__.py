@@ -1,1 +1,1 @@
-"""."""
+"""Between nodes: the call protocol and the link."""

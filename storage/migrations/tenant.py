@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from storage.tables import link, metagraph, node, sessions
+from storage.projections import call_graph
+from storage.tables import link, metagraph, node, projections, sessions
 
-MIGRATIONS = (node.DDL + metagraph.DDL + sessions.DDL + link.DDL,)
+MIGRATIONS = (node.DDL + metagraph.DDL + sessions.DDL + projections.DDL + link.DDL + call_graph.SEED,)

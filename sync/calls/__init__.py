@@ -1,1 +1,1 @@
-"""."""
+"""The call protocol: operations, who may call them, and what a call leaves in the log."""

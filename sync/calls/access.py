@@ -1,0 +1,59 @@
+"""Who may call what. Scopes are `noun:verb`; `*` stands for any one segment, and alone for everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sync.calls.errors import AccessDeniedError
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who calls: an id, scopes, and actions per resource (`"type:id" -> actions`)."""
+
+    id: str
+    scopes: Sequence[str] = ()
+    resources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessControl:
+    """What a caller needs: all of `required_scopes` and one of `required_scopes_any` (empty: nothing)."""
+
+    required_scopes: tuple[str, ...] = ()
+    required_scopes_any: tuple[str, ...] = ()
+
+
+def grants(held: str, wanted: str) -> bool:
+    """Tell whether a held scope covers a wanted one.
+
+    >>> grants("fs:*", "fs:read"), grants("*", "fs:read"), grants("fs:read", "fs:list")
+    (True, True, False)
+    """
+    if held == "*":
+        return True
+    mine, theirs = held.split(":"), wanted.split(":")
+    return len(mine) == len(theirs) and all(a in ("*", b) for a, b in zip(mine, theirs, strict=True))
+
+
+def check_access(access: AccessControl, identity: Identity | None, operation_id: str) -> None:
+    """Let the caller pass, or say why not.
+
+    Raises:
+        AccessDeniedError: scopes are needed and there is no identity, or it lacks one.
+    """
+    if not access.required_scopes and not access.required_scopes_any:
+        return
+    held = identity.scopes if identity is not None else ()
+    missing = [wanted for wanted in access.required_scopes if not any(grants(have, wanted) for have in held)]
+    some = access.required_scopes_any
+    if some and not any(grants(have, wanted) for wanted in some for have in held):
+        missing.append(" or ".join(some))
+    if missing:
+        who = identity.id if identity is not None else "an unknown caller"
+        raise AccessDeniedError(
+            f"{who} may not call {operation_id}: needs {', '.join(missing)}",
+            details={"requiredScopes": missing},
+            hint="ask the owner of this machine for a key with that scope",
+        )

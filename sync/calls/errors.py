@@ -1,0 +1,59 @@
+"""Errors of a call, with the codes of the protocol (`reference/alkdev.md` 2.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+OPERATION_NOT_FOUND = "OPERATION_NOT_FOUND"
+ACCESS_DENIED = "ACCESS_DENIED"
+VALIDATION_ERROR = "VALIDATION_ERROR"
+TIMEOUT = "TIMEOUT"
+ABORTED = "ABORTED"
+EXECUTION_ERROR = "EXECUTION_ERROR"
+UNKNOWN_ERROR = "UNKNOWN_ERROR"
+
+
+class CallFailed(Exception):
+    """A call ended with an error; `code` is stable, `message` is for people."""
+
+    code: ClassVar[str] = EXECUTION_ERROR
+    hint: str = ""
+
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = dict(details) if details else None
+        self.hint = hint or self.hint
+
+
+class OperationNotFoundError(CallFailed):
+    """No operation has that id."""
+
+    code = OPERATION_NOT_FOUND
+    hint = "`spoke operations` lists what this machine offers"
+
+
+class AccessDeniedError(CallFailed):
+    """The caller may not do this."""
+
+    code = ACCESS_DENIED
+
+
+class ValidationError(CallFailed):
+    """The input does not fit the operation's schema."""
+
+    code = VALIDATION_ERROR
+    hint = "`spoke operations NAME` shows the schema"
+
+
+class CallTimeoutError(CallFailed):
+    """The call did not end in time."""
+
+    code = TIMEOUT
+
+
+class ExecutionError(CallFailed):
+    """The operation itself failed."""
+
+    code = EXECUTION_ERROR

@@ -1,0 +1,172 @@
+"""Calls in the log: `call.requested` is committed before the work begins, its outcome when it ends.
+
+A crash in between leaves a call that is pending: it began, and nobody knows how it ended. It is never run again by
+itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from storage.engine import Database
+from storage.engine.payload import dumps
+from storage.events.call_events import STREAM, CallError, CallIdentity, CallMetadata, CallRequested, CallResponded
+from storage.events.envelope import encode
+from sync.calls.access import Identity
+from sync.calls.errors import ABORTED, CallFailed
+from sync.calls.registry import Registry
+from sync.calls.spec import OperationContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call to be executed: which operation, with what, for whom, inside what."""
+
+    operation_id: str
+    input: Any
+    identity: Identity | None = None
+    parent_request_id: str | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended; `output` is the ResponseEnvelope's data."""
+
+    request_id: str
+    output: dict[str, Any] | None
+    error: CallFailed | None
+
+
+def iso(now: datetime) -> str:
+    """A time as events carry it: ISO-8601, UTC, milliseconds."""
+    return now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _took(began: datetime, now: datetime) -> CallMetadata:
+    return CallMetadata(duration_ms=round((now - began).total_seconds() * 1000, 3))
+
+
+class Recorder:
+    """Records calls in a tenant file. Clock and ids are given, so that tests and replays are exact."""
+
+    def __init__(self, db: Database, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
+        self._db = db
+        self._clock = clock
+        self._new_id = new_id
+
+    def execute(self, registry: Registry, calls: Sequence[Call]) -> list[Outcome]:
+        """Execute calls in order and record each; returns their outcomes in the same order.
+
+        All requests are committed together before the first call runs, all outcomes together after the last: two
+        commits however many calls. A call that fails is an outcome, not an exception.
+
+        Raises:
+            EngineError: the log cannot be written; then no call ran, or (on the second commit) outcomes are unknown.
+        """
+        begun = [(call, self._new_id()) for call in calls]
+        self._publish([(request_id, encode(self._requested(call, request_id))) for call, request_id in begun])
+        outcomes: list[Outcome] = []
+        events: list[tuple[str, str]] = []
+        try:
+            for call, request_id in begun:
+                outcome, event = self._run(registry, call, request_id)
+                outcomes.append(outcome)
+                events.append((request_id, event))
+        finally:
+            # An interrupt (^C) in the middle: what ended is recorded, the rest stays pending, which is the truth.
+            self._publish(events)
+        return outcomes
+
+    @contextmanager
+    def manual(self, call: Call) -> Iterator[ManualCall]:
+        """Record a call whose work the caller does itself; `succeed()` gives its output.
+
+        An exception out of the block is recorded as `call.error` and raised on.
+        """
+        request_id = self._new_id()
+        self._publish([(request_id, encode(self._requested(call, request_id)))])
+        running = ManualCall(request_id, call)
+        began = self._clock()
+        try:
+            yield running
+            if running.output is None:
+                raise CallFailed("the call ended without an output")
+        except BaseException as error:
+            failure = error if isinstance(error, CallFailed) else None
+            code = failure.code if failure else ABORTED if isinstance(error, KeyboardInterrupt) else CallFailed.code
+            message = failure.message if failure else f"{type(error).__name__}: {error}"
+            self._publish([(request_id, self._failed(request_id, code, message, failure, began))])
+            raise
+        self._publish([(request_id, self._responded(call.operation_id, request_id, running.output, began))])
+
+    def _run(self, registry: Registry, call: Call, request_id: str) -> tuple[Outcome, str]:
+        context = OperationContext(request_id, call.identity, call.parent_request_id, call.session_id)
+        began = self._clock()
+        try:
+            output = registry.execute(call.operation_id, call.input, context).model_dump(mode="json", by_alias=True)
+        except CallFailed as error:
+            return Outcome(request_id, None, error), self._failed(request_id, error.code, error.message, error, began)
+        return Outcome(request_id, output, None), self._responded(call.operation_id, request_id, output, began)
+
+    def _requested(self, call: Call, request_id: str) -> CallRequested:
+        who = call.identity
+        return CallRequested(
+            request_id=request_id,
+            operation_id=call.operation_id,
+            input=msgspec.Raw(dumps(call.input).encode()),
+            parent_request_id=call.parent_request_id,
+            identity=CallIdentity(who.id, list(who.scopes), {k: list(v) for k, v in who.resources.items()})
+            if who is not None
+            else None,
+            metadata=CallMetadata(session_id=call.session_id) if call.session_id is not None else None,
+            timestamp=iso(self._clock()),
+        )
+
+    def _responded(self, operation_id: str, request_id: str, data: dict[str, Any], began: datetime) -> str:
+        now = self._clock()
+        meta = {"source": "local", "operationId": operation_id, "timestamp": round(now.timestamp() * 1000)}
+        output = msgspec.Raw(dumps({"data": data, "meta": meta}).encode())
+        return encode(
+            CallResponded(request_id=request_id, output=output, timestamp=iso(now), metadata=_took(began, now))
+        )
+
+    def _failed(self, request_id: str, code: str, message: str, failure: CallFailed | None, began: datetime) -> str:
+        now = self._clock()
+        details = failure.details if failure is not None else None
+        return encode(
+            CallError(
+                request_id=request_id,
+                code=code,
+                message=message,
+                details=msgspec.Raw(dumps(details).encode()) if details else None,
+                timestamp=iso(now),
+                metadata=_took(began, now),
+            )
+        )
+
+    def _publish(self, events: Sequence[tuple[str, str]]) -> None:
+        if not events:
+            return
+        at = int(self._clock().timestamp())
+        with self._db.transaction() as tx:
+            self._db.stream(STREAM).append([(key, text, at) for key, text in events], tx)
+
+
+class ManualCall:
+    """A call in progress whose work the caller does."""
+
+    def __init__(self, request_id: str, call: Call) -> None:
+        self.request_id = request_id
+        self.call = call
+        self.output: dict[str, Any] | None = None
+
+    def succeed(self, output: dict[str, Any]) -> None:
+        """Give the output; it is recorded when the block ends."""
+        self.output = output
