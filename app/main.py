@@ -1,10 +1,17 @@
-"""Entry point of `spoke`."""
+"""Entry point of `spoke`: the one place where an error becomes a line and an exit code."""
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
-    """Run the command line."""
-    from app.cli import cli
+    """Run the command line and leave with its exit code."""
+    if sys.argv[1:] == ["--version"]:  # answered before anything else is imported
+        from app import __version__
 
-    cli()
+        print(f"spoke {__version__}")
+        return
+    from app.cli.run_cli import run
+
+    sys.exit(run(sys.argv[1:]))

@@ -1,1 +1,98 @@
-"""."""
+"""The command line: one module per noun, imported only when its command runs."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from pathlib import Path
+
+import click
+
+from app import __version__
+from app.cli.exit_codes import EXPLAINED
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "status": ("app.cli.status:status", "What this node holds and how it stands."),
+    "tui": ("app.cli.tui:tui", "Open the terminal UI (also: plain `spoke`)."),
+    "call": ("app.cli.call:call", "Execute an operation and record the call."),
+    "operations": ("app.cli.operations:operations", "List what can be called, or show one with its schema."),
+    "record": ("app.cli.record:record", "Run a command as a recorded call in a session."),
+    "session": ("app.cli.session:session", "Start, end, list and show sessions."),
+    "import": ("app.cli.imports:import_", "Import sessions from the logs of agent tools."),
+    "tail": ("app.cli.tail:tail", "Print the events of a stream."),
+    "run": ("app.cli.run:run", "Run the services of this node in the foreground."),
+    "join": ("app.cli.join:join", "Tell this node its hub and key."),
+    "sync": ("app.cli.sync:sync", "The state of the link to the hub."),
+    "hub": ("app.cli.hub:hub", "Be the hub: run it, make keys, list spokes."),
+    "demo": ("app.cli.demo:demo", "Watch it work: offline, sync, SIGKILL, resume, compare."),
+    "selftest": ("app.cli.selftest:selftest", ""),
+}
+_HIDDEN = frozenset({"selftest"})
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is used, and guesses what a mistyped one meant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in the order of the table."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        target = _COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target[0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is an error that names the nearest."""
+        if args and args[0] not in _COMMANDS:
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=3, cutoff=0.5)
+            hint = f" — did you mean {', '.join(near)}?" if near else " — `spoke --help` lists them"
+            raise click.UsageError(f"no command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items() if name not in _HIDDEN])
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), text) for code, text in EXPLAINED.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where this node keeps its files (SPOKE_DATA_DIR).")
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file (SPOKE_CONFIG).")
+@click.version_option(__version__, message="spoke %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, data_dir: Path | None, config: Path | None) -> None:
+    """A node that keeps working without a network.
+
+    \b
+    Example:
+      spoke record -- ls -l      run a command as a recorded session
+      spoke                      look at it
+
+    stdout is data, stderr is talk. Commands that print data know --json.
+    """
+    from app.cli.context import Context
+
+    ctx.obj = Context(data_dir, config)
+    if ctx.invoked_subcommand is None:
+        import sys
+
+        if sys.stdout.isatty() and sys.stdin.isatty():
+            from app.cli.tui import open_tui
+
+            open_tui(ctx.obj)
+        else:
+            click.echo(ctx.get_help())

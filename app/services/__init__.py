@@ -1,1 +1,1 @@
-"""."""
+"""What runs in the background of a node: projector, uplink, and the supervisor that keeps them going."""

@@ -10,6 +10,7 @@
 Stands on APSW, msgspec and the standard library alone; knows nothing of tenants, graphs or calls.
 """
 
+from storage.engine.connection import sqlite_version
 from storage.engine.database import Database, open
 from storage.engine.errors import (
     BusyError,
@@ -59,4 +60,5 @@ __all__ = [
     "Transaction",
     "UsageError",
     "open",
+    "sqlite_version",
 ]

@@ -24,6 +24,11 @@ WAL_AUTOCHECKPOINT_PAGES = 1_000
 _STORABLE = (str, int, type(None), float, bytes)
 
 
+def sqlite_version() -> str:
+    """Return the version of the bundled SQLite."""
+    return apsw.sqlite_lib_version()
+
+
 def create_private(path: str) -> None:
     """Create an empty database file that only its owner can read.
 

@@ -51,6 +51,14 @@ class Registry:
         """
         return self._get(operation_id).spec
 
+    def check(self, operation_id: str, input_value: object) -> None:
+        """Tell whether a call could be executed: the operation exists and the input fits. Runs nothing.
+
+        Raises:
+            OperationNotFoundError, ValidationError: why not.
+        """
+        validate(self._get(operation_id).spec, input_value)
+
     def execute(self, operation_id: str, input_value: object, context: OperationContext) -> Model:
         """Find, check access, validate, run.
 

@@ -1,0 +1,152 @@
+"""`spoke call`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from app.cli.context import PARENT_ENV, SESSION_ENV, Context, Progress, json_option, new_id, now, print_json
+from app.cli.errors import CommandError
+from app.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from sync.calls.access import Identity
+    from sync.calls.recorder import Call, Recorder
+    from sync.calls.registry import Registry
+
+CHUNK = 500
+MAX_LINE_BYTES = 1_048_576
+
+
+@click.command()
+@click.argument("operation", required=False)
+@click.argument("input_json", metavar="[JSON]", required=False)
+@click.option("--session", "session_id", envvar=SESSION_ENV, help="Record it in this session (SPOKE_SESSION_ID).")
+@click.option(
+    "--batch", type=click.File("rb"), help='Execute many: one {"operation": …, "input": …} per line; - is stdin.'
+)
+@json_option
+@click.pass_obj
+def call(
+    context: Context,
+    operation: str | None,
+    input_json: str | None,
+    session_id: str | None,
+    batch: IO[bytes] | None,
+    as_json: bool,
+) -> None:
+    """Execute OPERATION with the input JSON and record the call.
+
+    \b
+    Examples:
+      spoke call system.info
+      spoke call fs.list '{"path": "~"}'
+      echo '{"path": "~"}' | spoke call fs.list -
+
+    Prints the output as JSON; with --json the whole answer with its request id. The call is in the log before the
+    work begins, its outcome when it ends.
+    """
+    from app.operations import builtin_registry
+    from sync.calls.recorder import Recorder
+
+    if (operation is None) == (batch is None):
+        raise click.UsageError("give an OPERATION, or --batch FILE")
+    registry = builtin_registry(context.settings())
+    if batch is not None:
+        with context.database() as db:
+            _batch(registry, Recorder(db, now, new_id), batch, session_id)
+        return
+    assert operation is not None
+    value = parse_json(sys.stdin.read() if input_json == "-" else input_json or "{}", "the input")
+    registry.check(operation, value)  # a call that cannot be is refused before anything is written
+    with context.database() as db:
+        (outcome,) = Recorder(db, now, new_id).execute(registry, [_call(operation, value, session_id)])
+    if outcome.error is not None:
+        raise outcome.error
+    if as_json:
+        print_json({"requestId": outcome.request_id, "operationId": operation, "output": outcome.output})
+    else:
+        click.echo(json.dumps(outcome.output, ensure_ascii=False, indent=2))
+
+
+def local_identity() -> Identity:
+    """The person at this terminal: whoever can open the database may do everything here."""
+    from sync.calls.access import Identity
+
+    return Identity(f"local:{os.getuid()}", ("*",))
+
+
+def parse_json(text: str | bytes, what: str) -> Any:
+    """Return what the JSON says.
+
+    Raises:
+        CommandError: it is not JSON; the message says where.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CommandError(
+            f"{what} is not JSON: {error}", hint="quote it as one shell word: '{\"key\": \"value\"}'", code=ExitCode.DATA
+        ) from error
+
+
+def _call(operation: str, value: Any, session_id: str | None) -> Call:
+    from sync.calls.recorder import Call
+
+    return Call(
+        operation_id=operation,
+        input=value,
+        identity=local_identity(),
+        parent_request_id=os.environ.get(PARENT_ENV),
+        session_id=session_id,
+    )
+
+
+def _batch(registry: Registry, recorder: Recorder, lines: IO[bytes], session_id: str | None) -> None:
+    progress = Progress("calls")
+    began = time.monotonic()
+    done = failed = 0
+    chunk: list[Call] = []
+    try:
+        for parsed in _lines(lines, session_id, registry):
+            chunk.append(parsed)
+            if len(chunk) == CHUNK:
+                failed += _execute(registry, recorder, chunk)
+                done += len(chunk)
+                chunk = []
+                progress(done)
+    finally:
+        # What came before a bad line is executed: the message names the line to go on from.
+        failed += _execute(registry, recorder, chunk)
+        progress.end()
+    seconds = time.monotonic() - began
+    print_json({"calls": done + len(chunk), "failed": failed, "seconds": round(seconds, 3)})
+
+
+def _execute(registry: Registry, recorder: Recorder, chunk: list[Call]) -> int:
+    return sum(outcome.error is not None for outcome in recorder.execute(registry, chunk))
+
+
+def _lines(lines: IO[bytes], session_id: str | None, registry: Registry) -> Iterator[Call]:
+    for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE_BYTES + 1), b""), 1):
+        if len(line) > MAX_LINE_BYTES:
+            raise _bad(number, f"longer than {MAX_LINE_BYTES} bytes")
+        if not line.strip():
+            continue
+        value = parse_json(line, f"line {number}")
+        if not isinstance(value, dict) or not isinstance(value.get("operation"), str):
+            raise _bad(number, 'not of the form {"operation": …, "input": …}')
+        registry.get_spec(value["operation"])
+        yield _call(value["operation"], value.get("input", {}), session_id)
+
+
+def _bad(number: int, why: str) -> CommandError:
+    return CommandError(
+        f"line {number}: {why}", hint=f"the lines before it were executed; go on from line {number}", code=ExitCode.DATA
+    )

@@ -1,0 +1,56 @@
+"""From an exception to one line and an exit code."""
+
+from __future__ import annotations
+
+from app.cli.exit_codes import ExitCode
+from storage.engine import errors as engine
+from storage.events.envelope import EventShapeError
+from storage.migrations import NewerFileError
+from storage.process_lock import LockHeldError
+from sync.calls import errors as calls
+
+
+class CommandError(Exception):
+    """A command cannot go on; carries what to do next and how to exit."""
+
+    def __init__(self, message: str, *, hint: str = "", code: ExitCode = ExitCode.FAILURE) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.code = code
+
+
+_BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (engine.BusyError, ExitCode.TEMPORARY),
+    (engine.FullError, ExitCode.IO),
+    (engine.DiskError, ExitCode.IO),
+    (engine.ReadOnlyError, ExitCode.CANNOT_CREATE),
+    (engine.CannotOpenError, ExitCode.CANNOT_CREATE),
+    (engine.NotADatabaseError, ExitCode.DATA),
+    (engine.CorruptError, ExitCode.DATA),
+    (engine.PayloadError, ExitCode.DATA),
+    (EventShapeError, ExitCode.DATA),
+    (NewerFileError, ExitCode.DATA),
+    (LockHeldError, ExitCode.TEMPORARY),
+    (calls.OperationNotFoundError, ExitCode.USAGE),
+    (calls.ValidationError, ExitCode.DATA),
+    (calls.AccessDeniedError, ExitCode.DENIED),
+    (calls.CallTimeoutError, ExitCode.TEMPORARY),
+    (calls.CallFailed, ExitCode.FAILURE),
+    (engine.EngineError, ExitCode.FAILURE),
+)
+
+
+def describe(error: Exception) -> tuple[str, str, ExitCode] | None:
+    """Return message, next step and exit code of an error that is not a bug; None for one that is."""
+    if isinstance(error, CommandError):
+        return str(error), error.hint, error.code
+    for kind, code in _BY_TYPE:
+        if isinstance(error, kind):
+            return str(error), getattr(error, "hint", ""), code
+    if type(error).__name__ == "ConfigError":  # app.config costs pydantic; an error from there has it imported
+        return str(error), getattr(error, "hint", ""), ExitCode.CONFIG
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        hint = "check its owner and permissions" if isinstance(error, PermissionError) else ""
+        return f"{where}{error.strerror or error}", hint, ExitCode.IO
+    return None

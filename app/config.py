@@ -1,0 +1,177 @@
+"""The configuration: defaults < `spoke join` < spoke.toml < SPOKE_* in the environment.
+
+`SPOKE_HUB__URL` is `[hub] url`, and so on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import socket
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.paths import Paths
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names every problem."""
+
+    hint = "correct it, or move the file away to start with the defaults"
+
+
+class Section(BaseModel):
+    """A table of the file; unknown keys are errors, not surprises."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HubSettings(Section):
+    """The hub that this node sends its streams to."""
+
+    url: str | None = None
+    """`wss://…` or, for this machine only, `ws://127.0.0.1:PORT`."""
+    api_key: SecretStr | None = None
+    """Made on the hub with `spoke hub key create NAME`."""
+    allow_plain: bool = False
+    """Accept `ws://` to another machine: the key and the data then travel readable."""
+
+
+class FileSettings(Section):
+    """What `fs.list` and `fs.read` may see."""
+
+    roots: tuple[Path, ...] = Field(default_factory=lambda: (Path.home(),))
+    """Folders; everything below them, and nothing outside, also not through symbolic links."""
+
+
+ArgumentType: TypeAlias = Literal["string", "integer", "number", "boolean"]
+
+
+class ArgumentSettings(Section):
+    """One argument of a command."""
+
+    type: ArgumentType = "string"
+    description: str = ""
+    default: str | int | float | bool | None = None
+    """Used when the caller gives none; without a default the argument is required."""
+    pattern: str | None = None
+    """A regular expression that the whole text must match."""
+
+
+class CommandSettings(Section):
+    """A command that `shell.run` may run."""
+
+    argv: tuple[str, ...] = Field(min_length=1)
+    """Program and arguments; `{name}` stands for an argument. No shell is involved."""
+    description: str = ""
+    arguments: dict[str, ArgumentSettings] = {}
+    timeout_s: float = Field(default=60, gt=0)
+    cwd: Path | None = None
+    output_limit_bytes: int = Field(default=65_536, ge=1_024)
+    """How much of each output is kept; the rest is counted."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SPOKE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=64)
+    """How this node is called in the hub's lists."""
+    hub: HubSettings = HubSettings()
+    fs: FileSettings = Field(default_factory=FileSettings)
+    commands: dict[str, CommandSettings] = {}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the files, which come in as arguments."""
+        return env_settings, init_settings
+
+
+def load(paths: Paths) -> Settings:
+    """Read the configuration.
+
+    Raises:
+        ConfigError: a file cannot be read, is not TOML, or holds unknown keys or unfit values: all of them at once.
+    """
+    merged = _merge(_joined(paths.hub_file), _file(paths.config_file))
+    try:
+        return Settings(**merged)
+    except pydantic.ValidationError as error:
+        problems = [_problem(item) for item in error.errors(include_url=False, include_input=False)]
+        raise ConfigError(f"{paths.config_file}: {'; '.join(problems)}") from error
+
+
+def save_hub(paths: Paths, url: str, api_key: str) -> None:
+    """Remember the hub and the key, readable by this user alone; replaces what was there, whole or not at all."""
+    paths.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    new = paths.hub_file.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"hub": {"url": url, "api_key": api_key}}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(paths.hub_file)
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+
+
+def _joined(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}; join the hub again with `spoke join`") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _problem(item: Any) -> str:
+    where = ".".join(str(step) for step in item["loc"])
+    if item["type"] != "extra_forbidden":
+        return f"{where}: {item['msg']}"
+    known = [
+        *Settings.model_fields,
+        *HubSettings.model_fields,
+        *FileSettings.model_fields,
+        *CommandSettings.model_fields,
+    ]
+    near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+    return f"{where}: unknown key" + (f", did you mean {near[0]}?" if near else "")

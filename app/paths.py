@@ -1,0 +1,56 @@
+"""Where things are on this machine; the only module that decides it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+TENANT = "local"
+"""The tenant of a spoke until it joins a hub that gives it another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The folders and files of one node."""
+
+    data_dir: Path
+    config_file: Path
+
+    @property
+    def tenant_db(self) -> Path:
+        """The database of this node."""
+        return self.data_dir / f"tenant-{TENANT}.db"
+
+    @property
+    def hub_file(self) -> Path:
+        """Address and key of the hub, mode 0600, written by `spoke join`."""
+        return self.data_dir / "hub.json"
+
+    @property
+    def daemon_lock(self) -> Path:
+        """Held by the process that runs the services of this data directory."""
+        return self.data_dir / "daemon.lock"
+
+
+def resolve(data_dir: Path | None = None, config_file: Path | None = None) -> Paths:
+    """Return the paths: the argument, else SPOKE_DATA_DIR / SPOKE_CONFIG, else the platform's place.
+
+    root keeps its data in /var/lib/spoke and its configuration in /etc/spoke; everybody else in the XDG folders.
+    """
+    root = os.geteuid() == 0
+    data = data_dir or _env("SPOKE_DATA_DIR")
+    config = config_file or _env("SPOKE_CONFIG")
+    if data is None:
+        data = Path("/var/lib/spoke") if root else Path(platformdirs.user_data_dir("spoke"))
+    if config is None:
+        folder = Path("/etc/spoke") if root else Path(platformdirs.user_config_dir("spoke"))
+        config = folder / "spoke.toml"
+    return Paths(data.absolute(), config.absolute())
+
+
+def _env(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value) if value else None

@@ -1,0 +1,114 @@
+"""Running a command of the user's as a recorded call: its output passes through, its ends are kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from app.operations.output import Tail
+from sync.calls.errors import CallFailed, ExecutionError
+from sync.calls.recorder import Call, Recorder
+
+KEEP_BYTES = 8_192
+"""Of each output: the first and the last four KiB."""
+
+class CommandFailedError(CallFailed):
+    """The command ran and said that it failed."""
+
+    code = "EXIT_CODE"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How the command ended; `exit_code` is negative for the number of a signal."""
+
+    exit_code: int
+    duration_ms: float
+    out: Tail
+    err: Tail
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "exitCode": self.exit_code,
+            "durationMs": self.duration_ms,
+            "stdoutBytes": self.out.total,
+            "stderrBytes": self.err.total,
+            "stdout": self.out.text(),
+            "stderr": self.err.text(),
+        }
+
+
+def run_recorded(recorder: Recorder, call: Call, argv: list[str]) -> int:
+    """Run `argv` with this process's terminal and record it as `call`; returns what a shell would return.
+
+    The request is durable before the command starts. A command that ends with an exit code other than 0 is recorded
+    as `call.error` with code EXIT_CODE and everything that a success carries. ^C goes to the command (it is in the
+    same foreground group); we wait for what it makes of it.
+    """
+    code = 0
+    try:
+        with recorder.manual(call) as running:
+            ended = _run(argv, running.request_id, call.session_id)
+            code = ended.exit_code
+            if code != 0:
+                raise CommandFailedError(_how(code), details=ended.as_json())
+            running.succeed(ended.as_json())
+    except CommandFailedError:
+        return 128 - code if code < 0 else code
+    return 0
+
+
+def _run(argv: list[str], request_id: str, session_id: str | None) -> _Ended:
+    environment = dict(os.environ, SPOKE_PARENT_REQUEST_ID=request_id)
+    if session_id is not None:
+        environment["SPOKE_SESSION_ID"] = session_id
+    began = time.monotonic()
+    try:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    except OSError as error:
+        raise ExecutionError(f"{argv[0]}: {error.strerror}", hint="is it installed, and on the PATH?") from error
+    out, err = Tail(KEEP_BYTES), Tail(KEEP_BYTES)
+    readers = (
+        out.read_in_thread(process.stdout, _to(sys.stdout.fileno())),
+        err.read_in_thread(process.stderr, _to(sys.stderr.fileno())),
+    )
+    exit_code = _wait(process)
+    for reader in readers:
+        reader.join()
+    return _Ended(exit_code, round((time.monotonic() - began) * 1000, 3), out, err)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the end; ^C and SIGTERM are the command's to answer, not ours."""
+
+    def forward(number: int, _: object) -> None:
+        if number == signal.SIGTERM:  # ^C reaches the whole foreground group by itself
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _to(descriptor: int) -> Callable[[bytes], None]:
+    def echo(data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+
+    return echo
+
+
+def _how(exit_code: int) -> str:
+    if exit_code < 0:
+        return f"ended by signal {signal.Signals(-exit_code).name}"
+    return f"exit code {exit_code}"

@@ -1,0 +1,71 @@
+"""The projector: keeps the rows of a tenant file in step with its log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from storage.engine import Database
+from storage.engine.stream import last_offset, saved_offset
+from storage.projections.call_graph import CALL_GRAPH
+from storage.projections.projection import BATCH, Projection, step
+from storage.projections.sessions import SESSIONS
+
+PROJECTIONS: tuple[Projection, ...] = (SESSIONS, CALL_GRAPH)
+
+SAFETY_POLL_S = 15.0
+
+
+def behind(db: Database, projections: tuple[Projection, ...] = PROJECTIONS) -> bool:
+    """Tell whether there are events that no projection has seen; takes no write lock."""
+    with db.snapshot() as snapshot:
+        return any(last_offset(snapshot, p.topic) > saved_offset(snapshot, p.consumer, p.topic) for p in projections)
+
+
+def catch_up(
+    db: Database,
+    projections: tuple[Projection, ...] = PROJECTIONS,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Project everything that is in the log now and return how many events that were.
+
+    Safe beside a running daemon: cursor and rows move in one transaction, so each event is applied once by whoever
+    comes first. `progress` is told the events done so far.
+    """
+    if not behind(db, projections):
+        return 0
+    done = 0
+    for projection in projections:
+        while True:
+            with db.transaction() as tx:
+                count = step(tx, projection)
+            done += count
+            if progress is not None:
+                progress(done)
+            if count < BATCH:
+                break
+    return done
+
+
+async def run(db: Database, stop: asyncio.Event, projections: tuple[Projection, ...] = PROJECTIONS) -> None:
+    """Project new events as they are committed, until `stop`.
+
+    A crash at any point leaves rows and cursor in step; the next run goes on there.
+    """
+    waiter = db.wake.add([("stream", projection.topic) for projection in projections])
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        while not stop.is_set():
+            waiter.clear()  # before the read: a commit in between wakes us again
+            counts = [await db.run(partial(step, projection=projection)) for projection in projections]
+            if max(counts) < BATCH:
+                woken = asyncio.ensure_future(waiter.wait(SAFETY_POLL_S))
+                await asyncio.wait({woken, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if woken.done():
+                    woken.result()
+                else:
+                    woken.cancel()
+    finally:
+        stopped.cancel()
+        db.wake.remove(waiter)
