@@ -92,7 +92,7 @@ def parse_json(text: str | bytes, what: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CommandError(
-            f"{what} is not JSON: {error}", hint="quote it as one shell word: '{\"key\": \"value\"}'", code=ExitCode.DATA
+            f"{what} is not JSON: {error}", hint='quote it as one shell word: \'{"key": "value"}\'', code=ExitCode.DATA
         ) from error
 
 

@@ -51,7 +51,9 @@ def record(
             exit_code = run_recorded(Recorder(db, now, new_id), call, list(command))
         finally:
             if own:
-                sessions.end(session, "completed" if exit_code == 0 else "failed" if exit_code is not None else "aborted")
+                sessions.end(
+                    session, "completed" if exit_code == 0 else "failed" if exit_code is not None else "aborted"
+                )
     if own:
         say(f"recorded in session {session[:8]} — spoke session show {session[:8]}")
     return exit_code

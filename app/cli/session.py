@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from app.cli.context import PARENT_ENV, SESSION_ENV, Context, json_option, new_id, now, print_json, say
+from app.cli.context import SESSION_ENV, Context, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.services.projector import catch_up
 from app.services.sessions import SessionRecorder
-from storage.engine import Database
 
 
 @click.group()
@@ -49,9 +45,7 @@ def start(context: Context, title: str, parent_id: str | None, as_json: bool) ->
 
 @session.command()
 @click.argument("session_id", metavar="[SESSION]", required=False, envvar=SESSION_ENV)
-@click.option(
-    "--status", type=click.Choice(["completed", "failed", "aborted"]), default="completed", show_default=True
-)
+@click.option("--status", type=click.Choice(["completed", "failed", "aborted"]), default="completed", show_default=True)
 @click.pass_obj
 def end(context: Context, session_id: str | None, status: str) -> None:
     """End a session: SESSION, or the one in SPOKE_SESSION_ID.
@@ -65,9 +59,7 @@ def end(context: Context, session_id: str | None, status: str) -> None:
     with context.database() as db:
         found = _find(db, session_id)
         if found.status != "active":
-            raise CommandError(
-                f"session {found.id[:8]} has already ended ({found.status})", code=ExitCode.FAILURE
-            )
+            raise CommandError(f"session {found.id[:8]} has already ended ({found.status})", code=ExitCode.FAILURE)
         outcome = "completed" if status == "completed" else "failed" if status == "failed" else "aborted"
         SessionRecorder(db, now, new_id).end(found.id, outcome)
     say(f"session {found.id[:8]} {status}")

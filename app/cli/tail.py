@@ -69,9 +69,7 @@ def _explain_empty(db: Database, topic: str) -> None:
     if not topics:
         say("no events yet — record something: spoke record -- ls")
         return
-    raise CommandError(
-        f"no stream {topic!r}", hint=f"streams here: {', '.join(topics)}", code=ExitCode.USAGE
-    )
+    raise CommandError(f"no stream {topic!r}", hint=f"streams here: {', '.join(topics)}", code=ExitCode.USAGE)
 
 
 async def _follow(db: Database, topic: str, after: int, count: int | None, as_json: bool) -> None:
@@ -88,7 +86,11 @@ def _json_line(event: Event) -> bytes:
         envelope = envelope_of(event)
         shown: dict[str, object] = {"type": envelope.type, "id": envelope.id, "payload": envelope.payload}
     except EventShapeError:
-        shown = {"type": None, "id": "", "payload": event.payload_json}  # not JSON, or no event: shown as the text it is
+        shown = {
+            "type": None,
+            "id": "",
+            "payload": event.payload_json,
+        }  # not JSON, or no event: shown as the text it is
     return msgspec.json.encode({"offset": event.offset, "key": event.key, "createdAt": event.created_at, **shown})
 
 

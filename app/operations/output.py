@@ -50,9 +50,7 @@ class Tail:
             return (bytes(self._head) + bytes(self._tail)).decode(errors="replace")
         return f"{self.head}\n… {self.total - 2 * self._half} bytes left out …\n{self.tail}"
 
-    def read_in_thread(
-        self, pipe: IO[bytes] | None, echo: Callable[[bytes], None] | None = None
-    ) -> threading.Thread:
+    def read_in_thread(self, pipe: IO[bytes] | None, echo: Callable[[bytes], None] | None = None) -> threading.Thread:
         """Read a pipe to its end on a thread of its own, passing everything on to `echo` as it comes.
 
         When the reader behind `echo` has left (`| head`), the pipe is closed, as it would be without us between.

@@ -18,6 +18,7 @@ from sync.calls.recorder import Call, Recorder
 KEEP_BYTES = 8_192
 """Of each output: the first and the last four KiB."""
 
+
 class CommandFailedError(CallFailed):
     """The command ran and said that it failed."""
 

@@ -56,9 +56,7 @@ class SessionRecorder:
     def end(self, session_id: str, status: EndStatus) -> None:
         """Record that a session is over; the first end counts."""
         now = self._clock()
-        self._append(
-            session_id, encode(SessionEnded(session_id=session_id, status=status, timestamp=iso(now))), now
-        )
+        self._append(session_id, encode(SessionEnded(session_id=session_id, status=status, timestamp=iso(now))), now)
 
     def _append(self, session_id: str, text: str, now: datetime) -> None:
         with self._db.transaction() as tx:

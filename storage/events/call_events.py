@@ -66,7 +66,7 @@ class CallError(CallEvent, frozen=True, tag="call.error"):
 
     code: str
     message: str
-    details: msgspec.Raw | None = None
+    details: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class CallAborted(CallEvent, frozen=True, tag="call.aborted"):

@@ -53,7 +53,7 @@ class CallFailure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     code: str
     message: str
-    details: msgspec.Raw | None = None
+    details: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class CallNode(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
@@ -63,8 +63,8 @@ class CallNode(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, 
     operation_id: str | None = None
     status: Status
     parent_request_id: str | None = None
-    input: msgspec.Raw | None = None
-    output: msgspec.Raw | None = None
+    input: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    output: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: CallFailure | None = None
     identity: CallIdentity | None = None
     started_at: str | None = None

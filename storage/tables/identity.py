@@ -5,6 +5,10 @@ from __future__ import annotations
 from storage.tables.metagraph import COMMON
 
 DDL = f"""
+CREATE TABLE hub_facts (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE accounts ({COMMON}
   email TEXT NOT NULL UNIQUE,
   display_name TEXT,

@@ -2,6 +2,7 @@
 
 Columns that the reference leaves open are decided in `docs/decisions/0003-sessions.md`. Times are unix milliseconds,
 NULL where nobody knows them: an imported log often has none, and an invented time would be a lie.
+`imports` remembers what was imported by the digest of its bytes, so that importing again changes nothing.
 """
 
 from __future__ import annotations
@@ -39,4 +40,11 @@ CREATE TABLE parts ({COMMON}
 );
 CREATE INDEX idx_parts_message ON parts(message_id, position);
 CREATE INDEX idx_parts_session_type ON parts(session_id, type);
+CREATE TABLE imports (
+  digest TEXT PRIMARY KEY,
+  source TEXT NOT NULL,
+  name TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  created_at INTEGER NOT NULL DEFAULT (unixepoch())
+) WITHOUT ROWID;
 """

@@ -145,7 +145,7 @@ class Recorder:
                 request_id=request_id,
                 code=code,
                 message=message,
-                details=msgspec.Raw(dumps(details).encode()) if details else None,
+                details=msgspec.Raw(dumps(details).encode()) if details else msgspec.UNSET,
                 timestamp=iso(now),
                 metadata=_took(began, now),
             )

@@ -1,0 +1,80 @@
+"""The chain over a log: one hash that stands for every event up to an offset.
+
+    h_0 = the generation's random id
+    h_n = BLAKE2b-128(h_{n-1} ‖ MessagePack(offset, key, payload, created_at))
+
+Two logs with the same hash at the same offset are the same log up to there, however it was cut into frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from sync.link.errors import CorruptFrameError, GapError, MalformedError
+
+HASH_BYTES = 16
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class LogEvent(NamedTuple):
+    """An event as it travels: its offset in the source's log, and the columns of the stream table."""
+
+    offset: int
+    key: str | None
+    payload: str
+    created_at: int
+
+
+def extend(chain: bytes, events: Iterable[LogEvent]) -> bytes:
+    """Return the chain hash after the events."""
+    for event in events:
+        chain = blake2b(chain + _encode(event), digest_size=HASH_BYTES).digest()
+    return chain
+
+
+class Cursor(NamedTuple):
+    """How far a log has been received: the source offset of the last event and the chain hash there."""
+
+    offset: int
+    hash: bytes
+
+
+START = Cursor(0, b"")
+"""Before anything is known."""
+
+
+def receive(cursor: Cursor, after: int, events: Sequence[LogEvent], chain: bytes) -> tuple[list[LogEvent], Cursor]:
+    """Return the events of a frame that are new, and the cursor behind them.
+
+    Args:
+        cursor: how far the log has been received.
+        after: the source offset before the frame's first event.
+        events: the frame's events.
+        chain: the chain hash that the sender has after the last of them.
+
+    Events that were received before are left out (a frame sent twice changes nothing).
+
+    Raises:
+        GapError: the frame begins behind the cursor: what lies between is missing.
+        MalformedError: offsets do not ascend.
+        CorruptFrameError: the chain does not fit: these are not the events that were sent.
+    """
+    before = after
+    for event in events:
+        if event.offset <= before:
+            raise MalformedError(f"offset {event.offset} follows {before}")
+        before = event.offset
+    if after > cursor.offset:
+        raise GapError(f"events behind {after} came, but only those up to {cursor.offset} are here")
+    fresh = [event for event in events if event.offset > cursor.offset]
+    if not fresh:
+        return [], cursor
+    reached = Cursor(fresh[-1].offset, extend(cursor.hash, fresh))
+    if reached.hash != chain:
+        raise CorruptFrameError(f"the events behind {cursor.offset} are not those that were sent")
+    return fresh, reached

@@ -1,0 +1,30 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage.engine import Database
+from storage.tenants import open_tenant_database
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def tenant(tmp_path: Path) -> Iterator[Database]:
+    """A new tenant file."""
+    database = open_tenant_database(tmp_path / "tenant-local.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def trajectories() -> list[Path]:
+    """Real SWE-agent trajectories; they are not part of the repository."""
+    found = sorted((SHARED / "data" / "swe-agent").glob("*.traj"))
+    if not found:
+        pytest.skip("shared data absent: swe-agent trajectories")
+    return found
