@@ -30,6 +30,11 @@ class Paths:
         return self.data_dir / "hub.json"
 
     @property
+    def hub_dir(self) -> Path:
+        """The files of the hub, when this machine is one."""
+        return self.data_dir / "hub"
+
+    @property
     def daemon_lock(self) -> Path:
         """Held by the process that runs the services of this data directory."""
         return self.data_dir / "daemon.lock"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from app.cli.exit_codes import ExitCode
+from app.views.sessions import NoSuchSessionError
 from storage.engine import errors as engine
 from storage.events.envelope import EventShapeError
 from storage.migrations import NewerFileError
 from storage.process_lock import LockHeldError
 from sync.calls import errors as calls
+from sync.link import errors as link
 
 
 class CommandError(Exception):
@@ -36,6 +38,11 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (calls.AccessDeniedError, ExitCode.DENIED),
     (calls.CallTimeoutError, ExitCode.TEMPORARY),
     (calls.CallFailed, ExitCode.FAILURE),
+    (link.UnauthorizedError, ExitCode.DENIED),
+    (link.PlainTextError, ExitCode.USAGE),
+    (link.LinkError, ExitCode.UNAVAILABLE),
+    (NoSuchSessionError, ExitCode.USAGE),
+    (engine.UsageError, ExitCode.USAGE),
     (engine.EngineError, ExitCode.FAILURE),
 )
 

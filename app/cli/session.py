@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import asdict
+
 import click
 
-from app.cli.context import SESSION_ENV, Context, json_option, new_id, now, print_json, say
+from app.cli.context import SESSION_ENV, Context, Progress, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.services.projector import catch_up
 from app.services.sessions import SessionRecorder
+from app.views.calls import read_calls
+from app.views.report import session_line, waterfall_lines
+from app.views.sessions import SessionRow, find_session, list_sessions
+from storage.engine import Database
+from storage.events.session_events import EndStatus
+
+STATUSES: dict[str, EndStatus] = {"completed": "completed", "failed": "failed", "aborted": "aborted"}
 
 
 @click.group()
@@ -45,7 +56,7 @@ def start(context: Context, title: str, parent_id: str | None, as_json: bool) ->
 
 @session.command()
 @click.argument("session_id", metavar="[SESSION]", required=False, envvar=SESSION_ENV)
-@click.option("--status", type=click.Choice(["completed", "failed", "aborted"]), default="completed", show_default=True)
+@click.option("--status", type=click.Choice(list(STATUSES)), default="completed", show_default=True)
 @click.pass_obj
 def end(context: Context, session_id: str | None, status: str) -> None:
     """End a session: SESSION, or the one in SPOKE_SESSION_ID.
@@ -60,6 +71,79 @@ def end(context: Context, session_id: str | None, status: str) -> None:
         found = _find(db, session_id)
         if found.status != "active":
             raise CommandError(f"session {found.id[:8]} has already ended ({found.status})", code=ExitCode.FAILURE)
-        outcome = "completed" if status == "completed" else "failed" if status == "failed" else "aborted"
-        SessionRecorder(db, now, new_id).end(found.id, outcome)
+        SessionRecorder(db, now, new_id).end(found.id, STATUSES[status])
     say(f"session {found.id[:8]} {status}")
+
+
+@session.command(name="list")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@json_option
+@click.pass_obj
+def list_(context: Context, limit: int, as_json: bool) -> None:
+    """List the newest sessions first.
+
+    \b
+    Example:
+      spoke session list --limit 10
+    """
+    with context.database() as db:
+        catch_up(db, progress=Progress("projecting"))
+        with db.snapshot() as snapshot:
+            rows = list_sessions(snapshot, limit)
+    if as_json:
+        print_json([_as_json(row) for row in rows])
+    elif not rows:
+        say("no sessions yet — record one: spoke record -- ls")
+    for row in () if as_json else rows:
+        click.echo(session_line(row, shutil.get_terminal_size().columns))
+
+
+@session.command()
+@click.argument("session_id", metavar="[SESSION]", required=False, envvar=SESSION_ENV)
+@click.option("--width", type=click.IntRange(min=40), help="Columns to draw in (default: the terminal's).")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone.")
+@json_option
+@click.pass_obj
+def show(context: Context, session_id: str | None, width: int | None, ascii_only: bool, as_json: bool) -> None:
+    """Show a session as a waterfall of its calls: SESSION, or the newest.
+
+    \b
+    Example:
+      spoke session show 3f2a
+    """
+    with context.database() as db:
+        catch_up(db, progress=Progress("projecting"))
+        with db.snapshot() as snapshot:
+            if session_id is None:
+                newest = list_sessions(snapshot, 1)
+                if not newest:
+                    raise CommandError("no sessions yet", hint="record one: spoke record -- ls")
+                found = newest[0]
+            else:
+                found = find_session(snapshot, session_id)
+            calls = read_calls(snapshot, found.id)
+    if as_json:
+        print_json({**_as_json(found), "calls": [asdict(call) for call in calls]})
+        return
+    columns = width or shutil.get_terminal_size().columns
+    click.echo("\n".join(waterfall_lines(found, calls, now().timestamp() * 1000, columns, ascii_only=ascii_only)))
+
+
+def _find(db: Database, prefix: str) -> SessionRow:
+    catch_up(db, progress=Progress("projecting"))
+    with db.snapshot() as snapshot:
+        return find_session(snapshot, prefix)
+
+
+def _as_json(row: SessionRow) -> dict[str, object]:
+    return {
+        "sessionId": row.id,
+        "title": row.title,
+        "source": row.source,
+        "status": row.status,
+        "startedAt": row.started_ms,
+        "endedAt": row.ended_ms,
+        "callCount": row.calls,
+        "failedCount": row.failed,
+        "runningCount": row.running,
+    }

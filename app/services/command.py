@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.operations.output import Tail
-from sync.calls.errors import CallFailed, ExecutionError
+from sync.calls.errors import CallFailed
 from sync.calls.recorder import Call, Recorder
 
 KEEP_BYTES = 8_192
@@ -23,6 +23,17 @@ class CommandFailedError(CallFailed):
     """The command ran and said that it failed."""
 
     code = "EXIT_CODE"
+
+
+class CannotStartError(CallFailed):
+    """The command cannot be started; `shell_code` is what a shell would return."""
+
+    code = "CANNOT_START"
+    hint = "is it installed, and on the PATH?"
+
+    def __init__(self, program: str, error: OSError) -> None:
+        super().__init__(f"{program}: {error.strerror}", details={"errno": error.errno})
+        self.shell_code = 127 if isinstance(error, FileNotFoundError) else 126
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,8 @@ def run_recorded(recorder: Recorder, call: Call, argv: list[str]) -> int:
 
     The request is durable before the command starts. A command that ends with an exit code other than 0 is recorded
     as `call.error` with code EXIT_CODE and everything that a success carries. ^C goes to the command (it is in the
-    same foreground group); we wait for what it makes of it.
+    same foreground group); we wait for what it makes of it. A command that cannot be started is recorded as
+    CANNOT_START and gives 127 or 126.
     """
     code = 0
     try:
@@ -62,6 +74,9 @@ def run_recorded(recorder: Recorder, call: Call, argv: list[str]) -> int:
             running.succeed(ended.as_json())
     except CommandFailedError:
         return 128 - code if code < 0 else code
+    except CannotStartError as error:
+        print(f"spoke: {error.message} — {error.hint}", file=sys.stderr)
+        return error.shell_code
     return 0
 
 
@@ -73,7 +88,7 @@ def _run(argv: list[str], request_id: str, session_id: str | None) -> _Ended:
     try:
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     except OSError as error:
-        raise ExecutionError(f"{argv[0]}: {error.strerror}", hint="is it installed, and on the PATH?") from error
+        raise CannotStartError(argv[0], error) from error
     out, err = Tail(KEEP_BYTES), Tail(KEEP_BYTES)
     readers = (
         out.read_in_thread(process.stdout, _to(sys.stdout.fileno())),

@@ -24,7 +24,7 @@ from sync.hub import ingest
 from sync.hub.keys import Principal, authenticate
 from sync.link import hub_core as core
 from sync.link.chain import Cursor
-from sync.link.errors import LinkError, MalformedError, PlainTextError, UnauthorizedError
+from sync.link.errors import LOOPBACK, LinkError, MalformedError, PlainTextError, UnauthorizedError
 from sync.link.frames import MAX_FRAME_BYTES, SUBPROTOCOL, Failure, Hello, decode, encode
 
 log = logging.getLogger("spoke.hub")
@@ -32,7 +32,6 @@ log = logging.getLogger("spoke.hub")
 HELLO_TIMEOUT_S = 5.0
 MAX_QUEUED_MESSAGES = 16
 """Messages that wait for the disk, per connection; then TCP holds the spoke back."""
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Hub:

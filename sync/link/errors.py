@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Hosts that plain text may go to: it does not leave the machine."""
+
 
 class LinkError(Exception):
     """Base of the link's errors.

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
@@ -20,8 +19,9 @@ from storage.tenants import node_id
 from sync.link import spoke_core as core
 from sync.link.backoff import STABLE_S, delay_s
 from sync.link.chain import Cursor
-from sync.link.errors import LinkError, PlainTextError, UnauthorizedError
+from sync.link.errors import LinkError, UnauthorizedError
 from sync.link.frames import MAX_FRAME_BYTES, SUBPROTOCOL, decode, encode
+from sync.spoke.address import BadAddressError, check_url
 from sync.spoke.log import SpokeLog
 from sync.spoke.status import TOPICS, State, write_status
 
@@ -31,7 +31,6 @@ Inputs: TypeAlias = "asyncio.Queue[core.Input | Exception]"
 
 OPEN_TIMEOUT_S = 10.0
 PING_S = 20.0
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Uplink:
@@ -216,28 +215,6 @@ async def _wake(waiter: Waiter, inputs: Inputs) -> None:
 async def _stop(stop: asyncio.Event, inputs: Inputs) -> None:
     await stop.wait()
     inputs.put_nowait(_Stopping())
-
-
-def check_url(url: str, *, allow_plain: bool) -> None:
-    """Accept `wss://`, and `ws://` to this machine.
-
-    Raises:
-        PlainTextError: `ws://` to another machine, without the explicit word that this is wanted.
-    """
-    parts = urlsplit(url)
-    if parts.scheme == "wss" or (parts.scheme == "ws" and (allow_plain or parts.hostname in LOOPBACK)):
-        return
-    if parts.scheme != "ws":
-        raise BadAddressError(f"{url}: not an address of the form wss://HOST[:PORT]")
-    raise PlainTextError(f"{url} is not encrypted")
-
-
-class BadAddressError(LinkError):
-    """The address of the hub is none."""
-
-    code = "BAD_ADDRESS"
-    permanent = True
-    hint = "join again: spoke join wss://HOST[:PORT]"
 
 
 class HubRefusedError(LinkError):

@@ -1,0 +1,169 @@
+"""`spoke hub`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from app.cli.context import Context, json_option, print_json, say
+from app.cli.errors import CommandError
+from app.cli.exit_codes import ExitCode
+from storage.engine import Database
+from storage.tenants import open_system_database
+
+
+@click.group()
+def hub() -> None:
+    """Be the hub that spokes send their streams to.
+
+    \b
+    Example:
+      spoke hub key create workshop-pc > key.txt
+      spoke hub run
+    """
+
+
+@hub.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=7710, show_default=True, type=click.IntRange(0, 65_535), help="0: any free one.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
+@click.option("--allow-plain", is_flag=True, help="Listen without TLS on other addresses than this machine's own.")
+@click.pass_obj
+def run(context: Context, host: str, port: int, tls_cert: Path | None, tls_key: Path | None, allow_plain: bool) -> None:
+    """Run the hub in the foreground until SIGTERM or ^C.
+
+    \b
+    Example:
+      spoke hub run --host 0.0.0.0 --tls-cert hub.pem --tls-key hub.key
+
+    Prints the address to stderr once it listens. An event is acknowledged after it is on disk.
+    """
+    import ssl
+
+    from app.cli.run import log_to_stderr
+    from sync.hub.server import Hub
+
+    tls = None
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key belong together")
+    if tls_cert is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            tls.load_cert_chain(tls_cert, tls_key)
+        except (OSError, ssl.SSLError) as error:
+            raise CommandError(f"{tls_cert}: {error}", hint="both must be PEM files", code=ExitCode.CONFIG) from error
+    log_to_stderr()
+    server = Hub(_directory(context), host=host, port=port, tls=tls, allow_plain=allow_plain)
+    asyncio.run(_serve(server, "wss" if tls else "ws", host))
+
+
+async def _serve(server: object, scheme: str, host: str) -> None:
+    from app.services.signals import stop_on_signals
+    from sync.hub.server import Hub
+
+    assert isinstance(server, Hub)
+    try:
+        await server.run(stop_on_signals(), lambda ready: say(f"hub listens on {scheme}://{host}:{ready.port}"))
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen: {error.strerror or error}", hint="choose another --port", code=ExitCode.UNAVAILABLE
+        ) from error
+
+
+@hub.group()
+def key() -> None:
+    """API keys of spokes.
+
+    \b
+    Example:
+      spoke hub key create workshop-pc
+    """
+
+
+@key.command()
+@click.argument("spoke_name", metavar="NAME")
+@click.option("--tenant", default="local", show_default=True, help="The tenant whose file its events go to.")
+@json_option
+@click.pass_obj
+def create(context: Context, spoke_name: str, tenant: str, as_json: bool) -> None:
+    """Make a key for the spoke NAME and print it: this once, it is stored as a hash.
+
+    \b
+    Example:
+      spoke hub key create workshop-pc --tenant acme > key.txt
+    """
+    from sync.hub.keys import create_key
+
+    with _system(context) as db:
+        made = create_key(db, spoke_name, tenant)
+    if as_json:
+        print_json({"key": made, "spoke": spoke_name, "tenant": tenant})
+    else:
+        click.echo(made)
+        say("keep it: it cannot be shown again — on the spoke: spoke join wss://THIS-HUB --key-file FILE")
+
+
+@key.command(name="list")
+@json_option
+@click.pass_obj
+def list_(context: Context, as_json: bool) -> None:
+    """List the keys, without their secrets.
+
+    \b
+    Example:
+      spoke hub key list
+    """
+    from sync.hub.keys import list_keys
+
+    with _system(context) as db, db.snapshot() as snapshot:
+        keys = list_keys(snapshot)
+    if as_json:
+        print_json([{"id": k.id, "spoke": k.spoke, "tenant": k.tenant, "enabled": k.enabled} for k in keys])
+        return
+    for found in keys:
+        click.echo(f"{found.id[:8]}  {found.tenant:<12} {found.spoke:<24} {'enabled' if found.enabled else 'disabled'}")
+
+
+@hub.command()
+@json_option
+@click.pass_obj
+def spokes(context: Context, as_json: bool) -> None:
+    """List the spokes that ever sent something, and how many events of theirs are here.
+
+    \b
+    Example:
+      spoke hub spokes --json
+    """
+    from app.views.hub import list_spokes
+
+    found = list_spokes(_directory(context))
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        say("no spoke has been here yet — make a key: spoke hub key create NAME")
+    for row in found:
+        state = "connected" if row["connected"] else "away"
+        click.echo(f"{row['tenant']!s:<12} {row['name']!s:<24} {state:<10} {row['events']:>10} events")
+
+
+def _directory(context: Context) -> Path:
+    """The hub's own folder inside the data directory, so that one machine can be both."""
+    context.make_data_dir()
+    folder = context.paths.hub_dir
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _system(context: Context) -> Iterator[Database]:
+    db = open_system_database(_directory(context) / "system.db")
+    try:
+        yield db
+    finally:
+        db.close()

@@ -1,0 +1,45 @@
+"""`spoke run`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import click
+
+from app.cli.context import Context, say
+from storage.engine import Database
+from storage.process_lock import ProcessLock
+
+
+@click.command()
+@click.pass_obj
+def run(context: Context) -> None:
+    """Run the services of this node in the foreground until SIGTERM or ^C: projections, and the link to the hub.
+
+    \b
+    Example:
+      spoke run
+
+    One process per data directory. Killing it at any moment loses nothing.
+    """
+    settings = context.settings()
+    context.make_data_dir()
+    log_to_stderr()
+    with ProcessLock(context.paths.daemon_lock), context.database() as db:
+        hub = settings.hub.url or "no hub: spoke join wss://HOST"
+        say(f"spoke runs on {context.paths.data_dir} ({hub}); ^C stops it")
+        asyncio.run(_serve(db, context))
+
+
+async def _serve(db: Database, context: Context) -> None:
+    from app.services.node import run_node
+    from app.services.signals import stop_on_signals
+
+    await run_node(db, context.settings(), stop_on_signals())
+
+
+def log_to_stderr() -> None:
+    """What happens, a line each, on stderr; never payloads."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("websockets").setLevel(logging.WARNING)

@@ -1,0 +1,60 @@
+"""`spoke status`."""
+
+from __future__ import annotations
+
+import click
+
+from app.cli.context import Context, Progress, json_option, now, print_json
+from app.services.projector import catch_up
+from app.views.link import link_details
+from app.views.overview import read_overview
+from app.views.report import session_line
+from app.views.text import count
+from storage.process_lock import holder
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def status(context: Context, as_json: bool) -> None:
+    """What this node holds and how it stands.
+
+    \b
+    Example:
+      spoke status
+    """
+    with context.database() as db:
+        catch_up(db, progress=Progress("projecting"))
+        with db.snapshot() as snapshot:
+            found = read_overview(snapshot)
+    pid = holder(context.paths.daemon_lock)
+    if as_json:
+        print_json(
+            {
+                "nodeId": found.node_id,
+                "dataDir": str(context.paths.data_dir),
+                "daemonPid": pid,
+                "link": {"state": found.link.state, "unsent": found.link.unsent, "errorCode": found.link.error_code},
+                "sessions": found.sessions,
+                "activeSessions": found.active_sessions,
+                "calls": found.calls,
+                "events": found.events,
+                "rejectedEvents": found.rejects,
+                "sizeBytes": found.size_bytes,
+            }
+        )
+        return
+    now_ms = round(now().timestamp() * 1000)
+    lines = [
+        f"node       {found.node_id}",
+        f"data       {context.paths.data_dir} ({found.size_bytes / 1e6:.1f} MB)",
+        f"services   {f'process {pid}' if pid else 'not running here: spoke run'}",
+        f"holds      {count(found.sessions)} sessions ({count(found.active_sessions)} active),"
+        f" {count(found.calls)} calls, {count(found.events)} events",
+    ]
+    if found.rejects:
+        lines.append(f"attention  {count(found.rejects)} events are not of their stream's kind (projection_rejects)")
+    details = link_details(found.link, now_ms, running=pid is not None)
+    lines += ["", *details, ""]
+    lines += [session_line(row, 100) for row in found.recent[:5]]
+    click.echo("\n".join(lines).rstrip())

@@ -1,0 +1,22 @@
+"""SIGTERM and ^C mean: stop in order. The second one means: now."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Return an event that is set by the first SIGTERM or SIGINT; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(130)  # the database survives this as it survives SIGKILL
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    return stop

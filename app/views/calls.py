@@ -1,0 +1,97 @@
+"""The calls of a session as the waterfall shows them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from storage.engine import Snapshot
+
+CallStatus: TypeAlias = Literal["pending", "running", "completed", "failed", "aborted"]
+
+
+class _Failure(msgspec.Struct):
+    code: str
+    message: str
+
+
+class _Attributes(msgspec.Struct, rename="camel"):
+    """What a row of the waterfall needs of a call's attributes; input and output are not decoded."""
+
+    request_id: str
+    operation_id: str
+    status: CallStatus
+    parent_request_id: str | None = None
+    error: _Failure | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
+    duration_ms: float | None = None
+
+
+_decoder: msgspec.json.Decoder[_Attributes] = msgspec.json.Decoder(_Attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call; times are unix milliseconds, None where nobody knows them."""
+
+    request_id: str
+    parent_id: str | None
+    operation_id: str
+    status: CallStatus
+    started_ms: float | None
+    completed_ms: float | None
+    duration_ms: float | None
+    error: str | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether its outcome is known."""
+        return self.status not in ("pending", "running")
+
+
+def read_calls(snapshot: Snapshot, graph_id: str) -> list[Call]:
+    """The calls of a session (or of the graph `calls`), in the order of the log."""
+    rows = snapshot.rows("SELECT attributes FROM nodes WHERE graph_id = ? ORDER BY rowid", (graph_id,))
+    return [_call(_decoder.decode(row[0])) for row in rows]
+
+
+def call_attributes(snapshot: Snapshot, graph_id: str, request_id: str) -> dict[str, Any] | None:
+    """Everything that is known about one call, decoded; None when there is no such call."""
+    rows = snapshot.rows("SELECT attributes FROM nodes WHERE graph_id = ? AND key = ?", (graph_id, request_id))
+    if not rows:
+        return None
+    found: dict[str, Any] = json.loads(rows[0][0])
+    return found
+
+
+def _call(found: _Attributes) -> Call:
+    started, completed = _milliseconds(found.started_at), _milliseconds(found.completed_at)
+    lasted = found.duration_ms
+    if lasted is None and started is not None and completed is not None:
+        lasted = completed - started
+    failure = found.error
+    return Call(
+        found.request_id,
+        found.parent_request_id,
+        found.operation_id,
+        found.status,
+        started,
+        completed,
+        lasted,
+        f"{failure.code}: {failure.message}" if failure else None,
+    )
+
+
+def _milliseconds(timestamp: str | None) -> float | None:
+    """A time as events carry it; a foreign program's text that is no time counts as unknown."""
+    if timestamp is None:
+        return None
+    try:
+        return datetime.fromisoformat(timestamp).timestamp() * 1000
+    except (ValueError, OverflowError):
+        return None

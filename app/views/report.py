@@ -1,0 +1,47 @@
+"""Sessions as plain text: what `spoke session` prints and the TUI shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.views.calls import Call
+from app.views.sessions import SessionRow
+from app.views.text import clip, date, duration, fit, safe
+from app.views.waterfall import ASCII_GLYPHS, GLYPHS, header, layout, name_width, render_row
+
+_GLYPH_OF = {"active": "running", "completed": "completed", "failed": "failed", "aborted": "aborted"}
+
+
+def session_line(row: SessionRow, width: int, *, ascii_only: bool = False) -> str:
+    """A session in a list: glyph, id, when, how long, calls, title; in at most `width` cells."""
+    glyph = (ASCII_GLYPHS if ascii_only else GLYPHS)[_GLYPH_OF[row.status]]
+    when = date(row.started_ms if row.started_ms is not None else row.recorded_ms)
+    mark = " " if row.started_ms is not None else "*"  # recorded then; when it ran is not known
+    failed = f"{row.failed} failed" if row.failed else ""
+    took = duration(row.duration_ms)
+    if ascii_only:
+        took = took.replace("–", "-")
+    line = f"{glyph} {row.id[:8]}  {when}{mark} {took:>7} {row.calls:>6} calls {failed:>10}  "
+    return clip(line + safe(row.title, ascii_only=ascii_only), width, ellipsis="~" if ascii_only else "…")
+
+
+def title_line(row: SessionRow, calls: Sequence[Call], width: int, *, ascii_only: bool = False) -> str:
+    """What stands above a waterfall."""
+    failed = sum(call.status == "failed" for call in calls)
+    running = sum(not call.ended for call in calls)
+    facts = [f"session {row.id[:8]}", row.status, f"{len(calls)} calls"]
+    facts += [f"{running} running"] if running else []
+    facts += [f"{failed} failed"] if failed else []
+    dot = " - " if ascii_only else " · "
+    return fit(dot.join([*facts, safe(row.title, ascii_only=ascii_only)]), width, ellipsis="~" if ascii_only else "…")
+
+
+def waterfall_lines(
+    row: SessionRow, calls: Sequence[Call], now_ms: float, width: int, *, ascii_only: bool = False
+) -> list[str]:
+    """A whole session as text."""
+    fall = layout(calls, now_ms)
+    names = name_width(fall, width)
+    lines = [title_line(row, calls, width, ascii_only=ascii_only), header(fall, names, width)]
+    lines += [render_row(item, fall, names, width, ascii_only=ascii_only) for item in fall.rows]
+    return [line.rstrip() for line in lines]

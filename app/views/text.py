@@ -1,0 +1,111 @@
+"""Text for terminals: nothing in a payload may move the cursor, hide itself or break a column. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime, tzinfo
+
+from rich.cells import cell_len, set_cell_size
+
+_PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+"""Categories that a terminal would obey, hide or cannot show: controls, formats (bidi, zero width), surrogates."""
+
+
+def safe(text: str, *, ascii_only: bool = False) -> str:
+    """Return the text on one line with everything that a terminal would obey shown instead.
+
+    >>> safe("a\\x1b[31mb\\n")
+    'a␛[31mb␊'
+    >>> safe("user\\u202egnp")
+    'user\\\\u202egnp'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(character, ascii_only) for character in text)
+
+
+def _shown(character: str, ascii_only: bool) -> str:
+    code = ord(character)
+    if ascii_only and (code > 0x7E or code < 0x20):
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    picture = _PICTURES.get(code)
+    if picture is not None:
+        return picture
+    if unicodedata.category(character) in _HIDDEN:
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return character
+
+
+def clip(text: str, width: int, *, ellipsis: str = "…") -> str:
+    """Return the text in at most `width` cells, with an ellipsis where something is missing."""
+    if cell_len(text) <= width:
+        return text
+    if width <= len(ellipsis):
+        return ellipsis[:width]
+    return set_cell_size(text, width - len(ellipsis)).rstrip() + ellipsis
+
+
+def fit(text: str, width: int, *, ellipsis: str = "…") -> str:
+    """Return the text in exactly `width` cells: clipped, or padded on the right."""
+    clipped = clip(text, width, ellipsis=ellipsis)
+    return clipped + " " * (width - cell_len(clipped))
+
+
+def duration(ms: float | None) -> str:
+    """A duration for people, at most seven characters; unknown is a dash.
+
+    >>> [duration(x) for x in (None, 0, 0.4, 12.34, 999, 1500, 65_000, 7_300_000, 90_000_000)]
+    ['–', '0 ms', '0.4 ms', '12 ms', '999 ms', '1.5 s', '1m05s', '2h01m', '1d01h']
+    """
+    if ms is None:
+        return "–"
+    if ms < 10:
+        return f"{ms:.1f} ms".replace(".0", "")
+    if ms < 999.5:
+        return f"{ms:.0f} ms"
+    seconds = ms / 1000
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h{minutes:02}m"
+    days, hours = divmod(hours, 24)
+    return f"{days}d{hours:02}h"
+
+
+def ago(then_ms: int | None, now_ms: int) -> str:
+    """How long ago something was, one unit; unknown is a dash.
+
+    >>> ago(None, 0), ago(0, 900), ago(0, 61_000), ago(0, 7_200_000), ago(5_000, 0)
+    ('–', 'now', '1 min', '2 h', 'now')
+    """
+    if then_ms is None:
+        return "–"
+    seconds = max(0, now_ms - then_ms) // 1000
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return "now"
+
+
+def clock(at_ms: int, zone: tzinfo = UTC) -> str:
+    """A time of day with milliseconds."""
+    return datetime.fromtimestamp(at_ms / 1000, zone).strftime("%H:%M:%S.%f")[:-3]
+
+
+def date(at_ms: int | None, zone: tzinfo = UTC) -> str:
+    """A date and time to the minute; unknown is a dash."""
+    return "–" if at_ms is None else datetime.fromtimestamp(at_ms / 1000, zone).strftime("%Y-%m-%d %H:%M")
+
+
+def count(number: int) -> str:
+    """A number with thin groups of three.
+
+    >>> count(1234567)
+    '1 234 567'
+    """
+    return f"{number:,}".replace(",", " ")
