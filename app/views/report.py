@@ -17,11 +17,11 @@ def session_line(row: SessionRow, width: int, *, ascii_only: bool = False) -> st
     glyph = (ASCII_GLYPHS if ascii_only else GLYPHS)[_GLYPH_OF[row.status]]
     when = date(row.started_ms if row.started_ms is not None else row.recorded_ms)
     mark = " " if row.started_ms is not None else "*"  # recorded then; when it ran is not known
-    failed = f"{row.failed} failed" if row.failed else ""
+    failed = f" {row.failed} failed" if row.failed else ""
     took = duration(row.duration_ms)
     if ascii_only:
         took = took.replace("–", "-")
-    line = f"{glyph} {row.id[:8]}  {when}{mark} {took:>7} {row.calls:>6} calls {failed:>10}  "
+    line = f"{glyph} {row.id[:8]} {when}{mark} {took:>7} {row.calls:>5} calls{failed}  "
     return clip(line + safe(row.title, ascii_only=ascii_only), width, ellipsis="~" if ascii_only else "…")
 
 

@@ -98,8 +98,8 @@ def clock(at_ms: int, zone: tzinfo = UTC) -> str:
 
 
 def date(at_ms: int | None, zone: tzinfo = UTC) -> str:
-    """A date and time to the minute; unknown is a dash."""
-    return "–" if at_ms is None else datetime.fromtimestamp(at_ms / 1000, zone).strftime("%Y-%m-%d %H:%M")
+    """A day and time to the minute, without the year; unknown is a dash."""
+    return "–" if at_ms is None else datetime.fromtimestamp(at_ms / 1000, zone).strftime("%m-%d %H:%M")
 
 
 def count(number: int) -> str:

@@ -168,8 +168,13 @@ def _in_order(
 
 def name_width(waterfall: Waterfall, width: int) -> int:
     """Cells for tree and name: what the longest needs, at most two fifths of the line."""
-    longest = max((len(row.guides) + cell_len(safe(row.call.operation_id)) for row in waterfall.rows), default=0)
+    longest = max((len(row.guides) + cell_len(_name(row)) for row in waterfall.rows), default=0)
     return max(12, min(longest + 1, width * 2 // 5))
+
+
+def _name(row: Row, *, ascii_only: bool = False) -> str:
+    folded = f" (+{row.hidden})" if row.hidden else ""
+    return safe(row.call.operation_id, ascii_only=ascii_only) + folded
 
 
 def render_row(row: Row, waterfall: Waterfall, names: int, width: int, *, ascii_only: bool = False) -> str:
@@ -178,9 +183,7 @@ def render_row(row: Row, waterfall: Waterfall, names: int, width: int, *, ascii_
     guides = row.guides
     if ascii_only:
         guides = guides.replace("├─", "|-").replace("└─", "`-").replace("│", "|")
-    name = guides + safe(row.call.operation_id, ascii_only=ascii_only)
-    if row.hidden:
-        name += f" (+{row.hidden})"
+    name = guides + _name(row, ascii_only=ascii_only)
     ellipsis = "~" if ascii_only else "…"
     took = (
         duration(row.end - row.start) + "+"

@@ -1,0 +1,196 @@
+"""A list of lines that holds any number of rows and repaints only those that changed.
+
+Textual's DataTable, Tree and RichLog repaint everything for a changed cell (16 kB/s at four updates a second,
+`reference/ux.md` section 3), so every live list is one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from app.views.text import fit
+
+T = TypeVar("T")
+
+CURSOR = Style(reverse=True)
+PLAIN = Style()
+
+
+class LineList(ScrollView, Generic[T], can_focus=True):
+    """Rows of `T`, one line each.
+
+    Args:
+        draw: makes a row's text for a width; called for visible rows only.
+        key: identifies a row, so that the cursor stays on it when rows come and go.
+        empty: what to show when there is nothing: what this is, why it is empty, what to do.
+        style: the colour of a row; never the only sign of anything.
+    """
+
+    DEFAULT_CSS = """
+    LineList { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "down", show=False),
+        Binding("k,up", "move(-1)", "up", show=False),
+        Binding("ctrl+d,pagedown", "page(1)", "page down", show=False),
+        Binding("ctrl+u,pageup", "page(-1)", "page up", show=False),
+        Binding("g,home", "top", "first", show=False),
+        Binding("G,end", "bottom", "last", show=False),
+        Binding("enter", "choose", "open"),
+    ]
+
+    class Chosen(Message):
+        """A row was chosen with enter or a click; `row` is what the list lists."""
+
+        def __init__(self, row: Any) -> None:
+            self.row = row
+            super().__init__()
+
+    def __init__(
+        self,
+        draw: Callable[[T, int], str],
+        key: Callable[[T], object],
+        empty: Sequence[str] = (),
+        style: Callable[[T], Style] = lambda _: PLAIN,
+        *,
+        follow: bool = False,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self._draw = draw
+        self._key = key
+        self._empty = empty
+        self._style = style
+        self._rows: Sequence[T] = ()
+        self.cursor = 0
+        self._follows = follow
+        self.follow = follow
+        """Stay on the last row as rows are added."""
+
+    @property
+    def rows(self) -> Sequence[T]:
+        """What is listed."""
+        return self._rows
+
+    @property
+    def selected(self) -> T | None:
+        """The row under the cursor."""
+        return self._rows[self.cursor] if self._rows else None
+
+    def show(self, rows: Sequence[T], *, empty: Sequence[str] | None = None) -> None:
+        """Replace the rows; the cursor stays on its row, and only lines that differ are painted."""
+        before, width = self._rows, self.size.width
+        if empty is not None and tuple(empty) != tuple(self._empty):
+            self._empty = empty
+            self.refresh()
+        kept = self._position_of(before[self.cursor], rows) if before else 0
+        top = self.scroll_offset.y
+        old = [self._text(before, line, width) for line in range(top, top + self.size.height)]
+        old_cursor = self.cursor
+        self._rows = rows
+        self.cursor = max(0, len(rows) - 1) if self.follow else min(kept, max(0, len(rows) - 1))
+        self.virtual_size = Size(width, len(rows))
+        if not before or not rows:
+            self.refresh()
+        else:
+            for number, text in enumerate(old):
+                line = top + number
+                cursor_moved = self.cursor != old_cursor and line in (old_cursor, self.cursor)
+                if cursor_moved or text != self._text(rows, line, width):
+                    self._refresh_line(line)
+        if self.cursor != old_cursor or self.follow:
+            self._scroll_to_cursor()
+
+    def _position_of(self, row: T, rows: Sequence[T]) -> int:
+        wanted = self._key(row)
+        if self.cursor < len(rows) and self._key(rows[self.cursor]) == wanted:
+            return self.cursor
+        return next((i for i, candidate in enumerate(rows) if self._key(candidate) == wanted), self.cursor)
+
+    def _text(self, rows: Sequence[T], line: int, width: int) -> str:
+        return fit(self._draw(rows[line], width), width) if 0 <= line < len(rows) else ""
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one visible line."""
+        width = self.size.width
+        line = self.scroll_offset.y + y
+        if not self._rows:
+            text = self._empty[y] if y < len(self._empty) else ""
+            return Strip([Segment(fit(text, width), self.rich_style)], width)
+        if line >= len(self._rows):
+            return Strip([Segment(" " * width, self.rich_style)], width)
+        style = self.rich_style + self._style(self._rows[line])
+        if line == self.cursor:
+            style += CURSOR
+        return Strip([Segment(self._text(self._rows, line, width), style)], width)
+
+    def move_to(self, position: int) -> None:
+        """Put the cursor on a row."""
+        if not self._rows:
+            return
+        before = self.cursor
+        self.cursor = max(0, min(position, len(self._rows) - 1))
+        self._refresh_line(before)
+        self._refresh_line(self.cursor)
+        self._scroll_to_cursor()
+
+    def action_move(self, step: int) -> None:
+        """One row up or down; moving up ends following."""
+        if step < 0:
+            self.follow = False
+        self.move_to(self.cursor + step)
+
+    def action_page(self, pages: int) -> None:
+        """A page up or down."""
+        self.follow = False
+        self.move_to(self.cursor + pages * max(1, self.size.height - 1))
+
+    def action_top(self) -> None:
+        """The first row."""
+        self.follow = False
+        self.move_to(0)
+
+    def action_bottom(self) -> None:
+        """The last row; a list that follows does so again."""
+        self.follow = self._follows
+        self.move_to(len(self._rows) - 1)
+
+    def action_choose(self) -> None:
+        """Open the row under the cursor."""
+        if self._rows:
+            self.post_message(self.Chosen(self._rows[self.cursor]))
+
+    def on_click(self, event: object) -> None:
+        """Choose by mouse: the first click moves the cursor, a click on the cursor opens."""
+        y = getattr(event, "y", 0) + self.scroll_offset.y
+        if y == self.cursor:
+            self.action_choose()
+        elif 0 <= y < len(self._rows):
+            self.move_to(y)
+
+    def on_resize(self) -> None:
+        """Widths changed: every line is drawn anew."""
+        self.virtual_size = Size(self.size.width, len(self._rows))
+        self.refresh()
+
+    def _refresh_line(self, line: int) -> None:
+        y = line - self.scroll_offset.y
+        if 0 <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
+
+    def _scroll_to_cursor(self) -> None:
+        top, height = self.scroll_offset.y, max(1, self.size.height)
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
+        elif self.cursor >= top + height:
+            self.scroll_to(y=self.cursor - height + 1, animate=False, force=True, immediate=True)
