@@ -1,0 +1,83 @@
+# Everything a developer or CI does. Needs python3 >= 3.11 with pip, and make; nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+SOURCES := $(shell git ls-files -co --exclude-standard app storage sync 2>/dev/null)
+# Byte code makes every start faster; some shells forbid writing it.
+unexport PYTHONDONTWRITEBYTECODE
+# The commands that make a virtual environment, where ensurepip may be missing (Debian without python3-venv).
+define make_env
+	@$(PYTHON) packaging/check_python.py
+	@rm -rf $(1)
+	@$(PYTHON) -m venv --without-pip $(1)
+	@echo "installing $(2) into $(1)"
+	@$(PYTHON) -m pip --python $(1)/bin/python install --quiet --disable-pip-version-check --require-hashes -r $(2)
+	@touch $(1)/.made
+endef
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: env
+env: .venv/.made ## Make the development environment in .venv
+.venv/.made: requirements/dev.lock
+	$(call make_env,.venv,requirements/dev.lock)
+.venv-build/.made: requirements/build.lock
+	$(call make_env,.venv-build,requirements/build.lock)
+
+.PHONY: build
+build: dist/spoke ## Build the executable, dist/spoke
+dist/spoke: .venv-build/.made packaging/spoke.spec packaging/build.sh packaging/check_host.sh pyproject.toml $(SOURCES)
+	@packaging/check_host.sh .venv-build/bin/python
+	@packaging/build.sh
+
+.PHONY: demo
+demo: dist/spoke ## Build it and watch it work: offline, sync, SIGKILL, resume, compare
+	@dist/spoke demo
+
+.PHONY: test
+test: .venv/.made ## Run the tests (without those of the built executable)
+	@$(BIN)/python -m pytest -n 2 -m "not e2e"
+
+.PHONY: e2e
+e2e: .venv/.made dist/spoke ## Drive the built executable in a terminal
+	@SPOKE_BINARY="$(CURDIR)/dist/spoke" $(BIN)/python -m pytest -m e2e tests/e2e
+
+.PHONY: check
+check: .venv/.made ## Format, lint, types, floors
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: format
+format: .venv/.made ## Format the code and mend what can be mended
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+.PHONY: sim
+sim: .venv/.made ## Simulate the link: make sim SEEDS=100000
+	@SPOKE_SIM_SEEDS=$(or $(SEEDS),20000) $(BIN)/python -m pytest -q tests/sim
+
+.PHONY: bench
+bench: .venv/.made ## Measure the engine and the link against their floors
+	@for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script"; done
+
+.PHONY: lock
+lock: .venv/.made ## Pin dependencies anew (requirements/*.lock)
+	@$(PYTHON) -m pip --python $(BIN)/python install --quiet uv==$(UV_VERSION)
+	@for set in "runtime" "dev --group dev" "build --group build"; do \
+	  read -r name group <<< "$$set"; \
+	  UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header \
+	    --no-annotate --generate-hashes pyproject.toml $$group -o requirements/$$name.lock; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built; environments stay
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
