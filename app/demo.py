@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from app.environment import child_environment
 from storage import engine
 from storage.engine import Database
 from storage.tenants import node_id
@@ -49,12 +50,13 @@ class Demo:
         self._began = time.monotonic()
         self._processes: list[subprocess.Popen[str]] = []
         self._program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
-        self._environment = dict(
-            os.environ,
+        (folder / "tmp").mkdir()
+        self._environment = child_environment(
             SPOKE_DATA_DIR=str(folder / "spoke"),
             SPOKE_CONFIG=str(folder / "spoke.toml"),
             SPOKE_FS__ROOTS=json.dumps([str(folder), "/etc"]),
             SPOKE_NAME="edge-demo",
+            TMPDIR=str(folder / "tmp"),  # a killed one-file executable leaves its unpacked files behind
         )
         for inherited in ("SPOKE_SESSION_ID", "SPOKE_PARENT_REQUEST_ID", "SPOKE_HUB__URL", "SPOKE_HUB__API_KEY"):
             self._environment.pop(inherited, None)

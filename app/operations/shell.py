@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from app.config import ArgumentSettings, CommandSettings
+from app.environment import child_environment
 from app.operations.output import Tail
 from sync.calls.access import AccessControl
 from sync.calls.errors import CallTimeoutError, ExecutionError, ValidationError
@@ -112,6 +113,7 @@ class Shell:
             process = subprocess.Popen(
                 argv,
                 cwd=command.cwd,
+                env=child_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from app.environment import child_environment
 from app.operations.output import Tail
 from sync.calls.errors import CallFailed
 from sync.calls.recorder import Call, Recorder
@@ -81,7 +82,7 @@ def run_recorded(recorder: Recorder, call: Call, argv: list[str]) -> int:
 
 
 def _run(argv: list[str], request_id: str, session_id: str | None) -> _Ended:
-    environment = dict(os.environ, SPOKE_PARENT_REQUEST_ID=request_id)
+    environment = child_environment(SPOKE_PARENT_REQUEST_ID=request_id)
     if session_id is not None:
         environment["SPOKE_SESSION_ID"] = session_id
     began = time.monotonic()

@@ -79,6 +79,7 @@ class Hub:
             LockHeldError: another hub works in this directory.
             OSError: the address cannot be listened on.
         """
+        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with ProcessLock(self._data_dir / "hub.lock"):
             self._system = open_system_database(self._data_dir / "system.db")
             try:

@@ -164,8 +164,13 @@ def test_a_parent_that_is_itself_makes_no_edge(db: Database) -> None:
     assert edges(db) == set()
 
 
-EVENTS = [requested("a"), requested("b", parent="a"), requested("c", parent="b"), responded("a"), responded("b")] + [
-    {"type": "call.error", "requestId": "c", "code": "X", "message": "m"}
+EVENTS = [
+    requested("a"),
+    requested("b", parent="a"),
+    requested("c", parent="b"),
+    responded("a"),
+    responded("b"),
+    {"type": "call.error", "requestId": "c", "code": "X", "message": "m"},
 ]
 
 
@@ -213,7 +218,7 @@ def test_rows_and_cursor_move_together(db: Database) -> None:
     from storage.projections.projection import step
 
     publish(db, *EVENTS)
-    with pytest.raises(RuntimeError, match="crash"), db.transaction() as tx:
+    with pytest.raises(RuntimeError, match="crash"), db.transaction() as tx:  # noqa: PT012 - the crash is the point
         step(tx, CALL_GRAPH)
         raise RuntimeError("crash")
     assert nodes(db) == {}

@@ -1,0 +1,360 @@
+"""The link over real sockets and files: breaks, restarts, keys, restored and copied databases."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
+
+from storage.engine import Database
+from storage.process_lock import LockHeldError
+from storage.tenants import open_system_database, open_tenant_database
+from sync.hub import ingest, server
+from sync.hub.keys import authenticate, create_key, list_keys
+from sync.hub.server import Hub
+from sync.link.chain import Cursor, LogEvent, extend
+from sync.link.errors import PlainTextError, UnauthorizedError
+from sync.link.frames import SUBPROTOCOL, Failure, Hello, StreamOffer, Welcome, decode, encode, pack
+from tests.sync.rig import (
+    LIMIT_S,
+    compared,
+    in_sync,
+    make_key,
+    running_hub,
+    running_uplink,
+    status_when,
+)
+
+
+def publish(db: Database, number: int, topic: str = "call-protocol", size: int = 50) -> None:
+    with db.transaction() as tx:
+        db.stream(topic).append([(f"k{i}", f'{{"n":{i},"pad":"{"x" * size}"}}', i) for i in range(number)], tx)
+
+
+async def test_everything_arrives_once_and_new_events_follow(tenant: Database, tmp_path: Path) -> None:
+    publish(tenant, 5_000)
+    publish(tenant, 10, "session-events")
+    key = make_key(tmp_path / "hub")
+    async with running_hub(tmp_path / "hub") as hub, running_uplink(tenant, hub.port, key):
+        await status_when(tenant, in_sync)
+        publish(tenant, 7)
+        status = await status_when(tenant, in_sync)
+    assert [stream.unsent for stream in status.streams] == [0, 0]
+    result = compared(tenant, tmp_path / "hub" / "tenant-local.db")
+    assert (result.matched, result.agrees) == (5_007, True)
+    assert compared(tenant, tmp_path / "hub" / "tenant-local.db", "session-events").matched == 10
+
+
+async def test_a_hub_that_restarts_again_and_again_gets_everything_once(tenant: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "hub"
+    key = make_key(folder)
+    port = 0
+    async with asyncio.timeout(LIMIT_S):
+        async with running_hub(folder) as hub:
+            port = hub.port
+        async with running_uplink(tenant, port, key):
+            for _ in range(3):
+                await status_when(tenant, lambda s: s.state in ("offline", "live"))
+                publish(tenant, 3_000)
+                async with running_hub(folder, port):
+                    await status_when(tenant, in_sync)
+    result = compared(tenant, folder / "tenant-local.db")
+    assert (result.matched, result.agrees) == (9_000, True)
+
+
+async def test_connections_cut_in_the_middle_lose_and_repeat_nothing(
+    tenant: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub drops the connection after some stored frames, before it acknowledges them."""
+    folder = tmp_path / "hub"
+    key = make_key(folder)
+    publish(tenant, 30_000)
+    stored, deadly = 0, {3, 7, 12}
+    real = ingest.store
+
+    async with running_hub(folder) as hub:
+
+        def store_then_break(*arguments: object) -> int:
+            nonlocal stored
+            offset = real(*arguments)  # type: ignore[arg-type]
+            stored += 1
+            return offset
+
+        monkeypatch.setattr(server.ingest, "store", store_then_break)
+        send = server.ServerConnection.send
+
+        async def send_or_die(self: server.ServerConnection, message: bytes) -> None:
+            if stored in deadly:
+                deadly.remove(stored)
+                self.transport.abort()
+            await send(self, message)
+
+        monkeypatch.setattr(server.ServerConnection, "send", send_or_die)
+        async with running_uplink(tenant, hub.port, key):
+            status = await status_when(tenant, in_sync)
+    assert not deadly
+    assert status.breaks >= 2
+    result = compared(tenant, folder / "tenant-local.db")
+    assert (result.matched, result.agrees) == (30_000, True)
+
+
+@pytest.mark.parametrize("key", ["", "alk_wrong", "x" * 5_000])
+async def test_a_wrong_key_is_refused_and_says_what_to_do(tenant: Database, tmp_path: Path, key: str) -> None:
+    make_key(tmp_path / "hub")
+    async with running_hub(tmp_path / "hub") as hub, running_uplink(tenant, hub.port, key):
+        status = await status_when(tenant, lambda s: s.state == "refused")
+    assert status.error_code == "UNAUTHORIZED"
+    assert status.hint is not None
+    assert "spoke hub key create" in status.hint
+    assert status.unsent == 0
+
+
+async def test_no_key_gives_401(tmp_path: Path) -> None:
+    async with running_hub(tmp_path / "hub") as hub:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(f"ws://127.0.0.1:{hub.port}", subprotocols=[Subprotocol(SUBPROTOCOL)])
+    assert caught.value.response.status_code == 401
+
+
+async def test_a_second_hub_on_the_same_directory_is_refused(tmp_path: Path) -> None:
+    async with running_hub(tmp_path / "hub"):
+        with pytest.raises(LockHeldError):
+            await Hub(tmp_path / "hub", port=0).run(asyncio.Event())
+
+
+def test_plain_text_stays_on_this_machine(tmp_path: Path) -> None:
+    with pytest.raises(PlainTextError):
+        Hub(tmp_path, host="0.0.0.0")
+
+
+async def test_a_restored_hub_is_filled_up_again(tenant: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "hub"
+    key = make_key(folder)
+    publish(tenant, 1_000)
+    async with running_hub(folder) as hub, running_uplink(tenant, hub.port, key):
+        await status_when(tenant, in_sync)
+    shutil.copytree(folder, tmp_path / "backup")
+    publish(tenant, 6_000)
+    async with running_hub(folder) as hub, running_uplink(tenant, hub.port, key):
+        await status_when(tenant, in_sync)
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "backup", folder)
+    publish(tenant, 10)
+    async with running_hub(folder) as hub, running_uplink(tenant, hub.port, key):
+        await status_when(tenant, in_sync)
+    result = compared(tenant, folder / "tenant-local.db")
+    assert (result.matched, result.agrees) == (7_010, True)
+
+
+async def synced_copy(tmp_path: Path, *, more_after_copy: int) -> tuple[Path, Path, str]:
+    """A spoke that synced, was copied, and synced on: the copy is older than what the hub has."""
+    key = make_key(tmp_path / "hub")
+    db = open_tenant_database(tmp_path / "node.db")
+    publish(db, 100)
+    async with running_hub(tmp_path / "hub") as hub, running_uplink(db, hub.port, key):
+        await status_when(db, in_sync)
+    db.close()
+    shutil.copy(tmp_path / "node.db", tmp_path / "copy.db")
+    db = open_tenant_database(tmp_path / "node.db")
+    publish(db, more_after_copy)
+    async with running_hub(tmp_path / "hub") as hub, running_uplink(db, hub.port, key):
+        await status_when(db, in_sync)
+    db.close()
+    return tmp_path / "copy.db", tmp_path / "hub", key
+
+
+async def test_a_restored_spoke_is_told_and_overwrites_nothing(tmp_path: Path) -> None:
+    copy, folder, key = await synced_copy(tmp_path, more_after_copy=50)
+    db = open_tenant_database(copy)
+    async with running_hub(folder) as hub, running_uplink(db, hub.port, key):
+        status = await status_when(db, lambda s: s.state == "refused")
+    db.close()
+    assert status.error_code == "ROLLED_BACK"
+    assert status.hint
+
+
+async def test_a_copy_that_wrote_on_is_told_and_overwrites_nothing(tmp_path: Path) -> None:
+    copy, folder, key = await synced_copy(tmp_path, more_after_copy=50)
+    original = open_tenant_database(tmp_path / "node.db")
+    db = open_tenant_database(copy)
+    publish(db, 80, size=10)
+    publish(db, 5, "session-events")
+    async with running_hub(folder) as hub, running_uplink(db, hub.port, key):
+        status = await status_when(db, lambda s: s.state == "refused" and s.streams[1].unsent == 0)
+    assert status.error_code == "DIVERGED"
+    assert compared(original, folder / "tenant-local.db").agrees  # what the hub had is untouched
+    db.close()
+    original.close()
+
+
+# -- hostile and broken peers ----------------------------------------------------------------------------------------
+
+
+GEN = b"g" * 16
+HELLO = Hello([1], "node-1", "edge", "test", [StreamOffer("call-protocol", 1, GEN)])
+
+
+async def talk(hub: Hub, key: str, *messages: bytes | str) -> Failure:
+    """Say something to the hub and return how it ends the conversation."""
+    async with connect(
+        f"ws://127.0.0.1:{hub.port}",
+        subprotocols=[Subprotocol(SUBPROTOCOL)],
+        additional_headers={"Authorization": f"Bearer {key}"},
+        compression=None,
+    ) as socket:
+        for message in messages:
+            await socket.send(message)
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                frame = decode(await socket.recv())
+                if isinstance(frame, Failure):
+                    return frame
+                assert isinstance(frame, Welcome)
+
+
+def frame_of(*offsets: int, after: int = 0, chain: bytes | None = None) -> bytes:
+    events = [LogEvent(offset, None, "{}", 0) for offset in offsets]
+    return encode(pack(0, after, events, extend(GEN, events) if chain is None else chain))
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        (["hello"], "MALFORMED"),
+        ([b""], "MALFORMED"),
+        ([b"\xff" * 100], "MALFORMED"),
+        ([frame_of(1)], "MALFORMED"),
+        ([encode(HELLO), encode(HELLO)], "MALFORMED"),
+        ([encode(Hello([99], "n", "n", "a", HELLO.streams))], "VERSION"),
+        ([encode(Hello([1], "../../etc", "n", "a", []))], "MALFORMED"),
+        ([encode(Hello([1], "a@b", "n", "a", HELLO.streams))], "MALFORMED"),
+        ([encode(HELLO), frame_of(6, after=5)], "GAP"),
+        ([encode(HELLO), frame_of(1, chain=b"x" * 16)], "CORRUPT_FRAME"),
+        ([encode(HELLO), frame_of(2, 1)], "MALFORMED"),
+    ],
+)
+async def test_a_peer_that_breaks_the_rules_is_told_and_stores_nothing(
+    tmp_path: Path, messages: list[bytes | str], code: str
+) -> None:
+    key = make_key(tmp_path / "hub")
+    async with running_hub(tmp_path / "hub") as hub:
+        failure = await talk(hub, key, *messages)
+    assert failure.code == code
+    db = open_tenant_database(tmp_path / "hub" / "tenant-local.db")
+    assert db.query("SELECT count(*) AS n FROM _honker_stream") == [{"n": 0}]
+    assert db.query("SELECT * FROM link_cursors") == []
+    db.close()
+
+
+async def test_one_bad_peer_does_not_disturb_another(tenant: Database, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "hub")
+    async with running_hub(tmp_path / "hub") as hub, running_uplink(tenant, hub.port, key):
+        for _ in range(5):
+            await talk(hub, key, b"\xc1")
+            publish(tenant, 10)
+        await status_when(tenant, in_sync)
+    assert compared(tenant, tmp_path / "hub" / "tenant-local.db").agrees
+
+
+async def test_a_peer_that_says_nothing_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HELLO_TIMEOUT_S", 0.05)
+    key = make_key(tmp_path / "hub")
+    async with running_hub(tmp_path / "hub") as hub:
+        assert (await talk(hub, key)).code == "MALFORMED"
+
+
+async def test_another_account_cannot_write_into_a_nodes_log(tmp_path: Path) -> None:
+    folder = tmp_path / "hub"
+    mine, other = make_key(folder, "mine"), make_key(folder, "other")
+    async with running_hub(folder) as hub:
+        async with connect(
+            f"ws://127.0.0.1:{hub.port}",
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            additional_headers={"Authorization": f"Bearer {mine}"},
+        ) as socket:
+            await socket.send(encode(HELLO))
+            assert isinstance(decode(await socket.recv()), Welcome)
+        assert (await talk(hub, other, encode(HELLO))).code == "UNAUTHORIZED"
+
+
+async def test_tenants_have_files_of_their_own(tenant: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "hub"
+    key = make_key(folder, "edge", "acme")
+    publish(tenant, 10)
+    async with running_hub(folder) as hub, running_uplink(tenant, hub.port, key):
+        await status_when(tenant, in_sync)
+    assert compared(tenant, folder / "tenant-acme.db").matched == 10
+    assert not (folder / "tenant-local.db").exists()
+
+
+async def test_the_hub_closes_with_a_reason_after_a_failure(tmp_path: Path) -> None:
+    key = make_key(tmp_path / "hub")
+    async with (
+        running_hub(tmp_path / "hub") as hub,
+        connect(
+            f"ws://127.0.0.1:{hub.port}",
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            additional_headers={"Authorization": f"Bearer {key}"},
+        ) as socket,
+    ):
+        await socket.send(b"\xc1")
+        await socket.recv()
+        with pytest.raises(ConnectionClosed) as caught:
+            await socket.recv()
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.reason == "MALFORMED"
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_opens_its_tenant_until_it_is_disabled(tmp_path: Path) -> None:
+    system = open_system_database(tmp_path / "system.db")
+    try:
+        key = create_key(system, "edge", "acme")
+        assert key.startswith("alk_")
+        with system.snapshot() as snapshot:
+            principal = authenticate(snapshot, key, now=0)
+            assert (principal.name, principal.tenant) == ("edge", "acme")
+            assert [(k.spoke, k.tenant, k.enabled) for k in list_keys(snapshot)] == [("edge", "acme", True)]
+        stored = system.query("SELECT key_hash FROM api_keys")[0]["key_hash"]
+        assert stored.startswith("sha256:")
+        assert key not in stored
+        for column, value in (("enabled", 0), ("revoked_at", 1), ("expires_at", 1)):
+            with system.transaction() as tx:
+                tx.execute("UPDATE api_keys SET enabled = 1, revoked_at = NULL, expires_at = NULL")
+                tx.execute(f"UPDATE api_keys SET {column} = ?", (value,))
+            with system.snapshot() as snapshot, pytest.raises(UnauthorizedError):
+                authenticate(snapshot, key, now=10)
+    finally:
+        system.close()
+
+
+@pytest.mark.parametrize("name", ["", "../x", "A", "a b", "-a", "a" * 49, "a/b", "a\0"])
+def test_a_name_that_is_no_name_makes_no_key(tmp_path: Path, name: str) -> None:
+    system = open_system_database(tmp_path / "system.db")
+    try:
+        with pytest.raises(ValueError, match="not a name"):
+            create_key(system, name)
+        with pytest.raises(ValueError, match="not a name"):
+            create_key(system, "edge", name)
+        assert system.query("SELECT * FROM accounts") == []
+    finally:
+        system.close()
+
+
+def test_storing_a_frame_twice_changes_nothing(tenant: Database) -> None:
+    offer = HELLO.streams[0]
+    events = [LogEvent(offset, None, "{}", 0) for offset in (1, 5, 6)]
+    frame = pack(0, 0, events, extend(GEN, events))
+    for _ in range(2):
+        with tenant.transaction() as tx:
+            assert ingest.store(tx, tenant, "n", offer, frame, 0) == 6
+            assert ingest.load_cursor(tx, "n", offer) == Cursor(6, frame.hash)
+    with tenant.snapshot() as snapshot:
+        assert list(ingest.received(snapshot, "n", "call-protocol")) == events
