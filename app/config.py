@@ -137,7 +137,7 @@ def _file(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -148,9 +148,11 @@ def _file(path: Path) -> dict[str, Any]:
 def _joined(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigError(f"{path}: {error}; join the hub again with `spoke join`") from error
     return found if isinstance(found, dict) else {}
 

@@ -155,8 +155,8 @@ def _screens() -> str:
     from app.tui.help import Help
     from app.tui.session import SessionView
     from app.tui.view import View
+    from storage.events.envelope import iso
     from storage.tenants import open_tenant_database
-    from sync.calls.recorder import iso
 
     async def work(folder: Path) -> list[str]:
         from datetime import UTC, datetime

@@ -24,7 +24,7 @@ def record(
     \b
     Examples:
       spoke record -- make test
-      spoke record --title "nightly" -- sh -c 'spoke record -- ls; spoke record -- df'
+      spoke record --title nightly -- sh -c 'spoke record -- ls'
 
     Its output passes through, its exit code is the exit code. Without --session it gets a session of its own; a
     `spoke record` or `spoke call` that it starts becomes a child of its call.

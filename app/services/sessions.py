@@ -7,9 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from storage.engine import Database
-from storage.events.envelope import encode
+from storage.events.envelope import encode, iso
 from storage.events.session_events import STREAM, EndStatus, SessionEnded, SessionStarted
-from sync.calls.recorder import iso
 
 SLUG_LENGTH = 40
 

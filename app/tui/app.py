@@ -56,6 +56,7 @@ class SpokeApp(App[None]):
         daemon_running: asks whether some process runs the services.
         ascii_only: draw with ASCII alone.
         now_ms: the wall clock in unix milliseconds.
+        repaint_s: the least time between two repaints.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -88,6 +89,7 @@ class SpokeApp(App[None]):
         daemon_running: Callable[[], bool] = lambda: False,
         ascii_only: bool = False,
         now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        repaint_s: float = REPAINT_S,
     ) -> None:
         super().__init__()
         self.db = db
@@ -97,7 +99,10 @@ class SpokeApp(App[None]):
         self.animation_level = "none"
         self._service = service
         self._daemon_running = daemon_running
+        self._repaint_s = repaint_s
         self._dirty = asyncio.Event()
+        self._shown = asyncio.Condition()
+        self._rounds = 0
         self._views: dict[str, View] = {}
         self._link = ""
 
@@ -115,7 +120,9 @@ class SpokeApp(App[None]):
     def on_mount(self) -> None:
         """Open the overview and begin to watch."""
         self._views = {"overview": OverviewView(), "sessions": SessionsView(), "streams": StreamsView()}
-        self.push_screen(self._views["overview"])
+        for name, view in self._views.items():
+            self.install_screen(view, name)  # kept with cursor and filter when another is shown
+        self.push_screen("overview")
         self._watch()
         if self._service is not None:
             self._serve(self._service)
@@ -123,6 +130,14 @@ class SpokeApp(App[None]):
     def reload(self) -> None:
         """Have the current screen read and shown again, soon."""
         self._dirty.set()
+
+    async def idle(self) -> None:
+        """Return when everything that was committed or asked for before the call is on the screen."""
+        for _ in range(2):  # the round that runs now may have read before what the caller means
+            async with self._shown:
+                done = self._rounds
+                self._dirty.set()
+                await self._shown.wait_for(lambda before=done: self._rounds > before)
 
     @work(exclusive=True, group="watch")
     async def _watch(self) -> None:
@@ -133,7 +148,10 @@ class SpokeApp(App[None]):
                 waiter.clear()  # before the read: a commit in between shows itself in the next round
                 self._dirty.clear()
                 await self._show()
-                await asyncio.sleep(REPAINT_S)
+                async with self._shown:
+                    self._rounds += 1
+                    self._shown.notify_all()
+                await asyncio.sleep(self._repaint_s)
                 asked = asyncio.ensure_future(self._dirty.wait())
                 woken = asyncio.ensure_future(waiter.wait(SAFETY_POLL_S))
                 await asyncio.wait({asked, woken}, return_when=asyncio.FIRST_COMPLETED)
@@ -174,7 +192,7 @@ class SpokeApp(App[None]):
         while len(self.screen_stack) > 2:
             self.pop_screen()
         if self.screen is not self._views[name]:
-            self.switch_screen(self._views[name])
+            self.switch_screen(name)
 
     def on_resize(self, event: Resize) -> None:
         """Below the least size, say so instead of drawing rubbish."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
@@ -70,6 +71,10 @@ class View(Screen[None]):
                 f"This cannot be shown.\n\nwhy   {safe(str(error))}\ndo    {error.hint or 'look at the log'}"
             )
             self.add_class("failed")
+        except NoMatches:
+            if self.is_attached:
+                raise
+            # closed while its data was read: there is nobody to show it to
         else:
             self.remove_class("failed")
 

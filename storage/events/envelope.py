@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from storage.engine import Event
@@ -55,3 +57,8 @@ def envelope_of(event: Event) -> EventEnvelope:
 def encode(value: msgspec.Struct) -> str:
     """Return an event as the JSON text that a stream stores."""
     return _encoder.encode(value).decode()
+
+
+def iso(now: datetime) -> str:
+    """A time as events carry it: ISO-8601, UTC, milliseconds."""
+    return now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from storage.engine import Database
 from storage.engine.payload import dumps
 from storage.events.call_events import STREAM, CallError, CallIdentity, CallMetadata, CallRequested, CallResponded
-from storage.events.envelope import encode
+from storage.events.envelope import encode, iso
 from sync.calls.access import Identity
 from sync.calls.errors import ABORTED, CallFailed
 from sync.calls.registry import Registry
@@ -42,11 +42,6 @@ class Outcome:
     request_id: str
     output: dict[str, Any] | None
     error: CallFailed | None
-
-
-def iso(now: datetime) -> str:
-    """A time as events carry it: ISO-8601, UTC, milliseconds."""
-    return now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _took(began: datetime, now: datetime) -> CallMetadata:
