@@ -13,7 +13,7 @@ def child_environment(**extra: str) -> dict[str, str]:
     other programs, and passes its own variables on: another `spoke` would then share our unpacked files and lose them
     when we end (https://pyinstaller.org/en/stable/common-issues-and-pitfalls.html).
     """
-    environment = dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("_PYI_")}
     if getattr(sys, "frozen", False):
         original = environment.pop("LD_LIBRARY_PATH_ORIG", None)
         if original is None:

@@ -135,9 +135,10 @@ class SpokeApp(App[None]):
         """Return when everything that was committed or asked for before the call is on the screen."""
         for _ in range(2):  # the round that runs now may have read before what the caller means
             async with self._shown:
-                done = self._rounds
+                before = self._rounds
                 self._dirty.set()
-                await self._shown.wait_for(lambda before=done: self._rounds > before)
+                while self._rounds == before:
+                    await self._shown.wait()
 
     @work(exclusive=True, group="watch")
     async def _watch(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
@@ -85,16 +86,16 @@ async def test_connections_cut_in_the_middle_lose_and_repeat_nothing(
             stored += 1
             return offset
 
-        monkeypatch.setattr(server.ingest, "store", store_then_break)
-        send = server.ServerConnection.send
+        monkeypatch.setattr(ingest, "store", store_then_break)
+        send = ServerConnection.send
 
-        async def send_or_die(self: server.ServerConnection, message: bytes) -> None:
+        async def send_or_die(self: ServerConnection, message: bytes) -> None:
             if stored in deadly:
                 deadly.remove(stored)
                 self.transport.abort()
             await send(self, message)
 
-        monkeypatch.setattr(server.ServerConnection, "send", send_or_die)
+        monkeypatch.setattr(ServerConnection, "send", send_or_die)
         async with running_uplink(tenant, hub.port, key):
             status = await status_when(tenant, in_sync)
     assert not deadly

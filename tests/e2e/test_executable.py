@@ -1,0 +1,235 @@
+"""The built executable, as a person uses it: in a pseudo terminal, with real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+BINARY = os.environ.get("SPOKE_BINARY", str(Path(__file__).parents[2] / "dist" / "spoke"))
+LIMIT_S = 60
+
+
+@pytest.fixture(autouse=True)
+def binary() -> None:
+    assert Path(BINARY).is_file(), f"{BINARY} is missing: make build"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """That of a machine without Python: no PATH to one, no variables of ours."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "TERM": "xterm-256color",
+        "SPOKE_DATA_DIR": str(tmp_path / "data"),
+        "SPOKE_CONFIG": str(tmp_path / "spoke.toml"),
+    }
+
+
+def spoke(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run([BINARY, *arguments], env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_version_help_and_selftest(environment: dict[str, str]) -> None:
+    assert re.fullmatch(r"spoke \d+\.\d+\.\d+\n", spoke(environment, "--version"))
+    assert "Exit codes" in spoke(environment, "--help")
+    report = spoke(environment, "selftest")
+    assert "✗" not in report
+    assert report.count("✓") == 8
+
+
+class Terminal:
+    """`spoke` in tmux, 80x24 unless said otherwise, on a socket of its own."""
+
+    def __init__(
+        self, folder: Path, environment: dict[str, str], *, size: str = "80x24", command: str = BINARY
+    ) -> None:
+        self._tmux = ["tmux", "-S", str(folder / "tmux.sock"), "-f", "/dev/null"]
+        self._environment = environment
+        width, height = size.split("x")
+        self.run("new-session", "-d", "-x", width, "-y", height, f"{command}; echo left with $?; exec sleep 1000")
+
+    def run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*self._tmux, *arguments], env=self._environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout
+
+    def screen(self) -> str:
+        return self.run("capture-pane", "-p")
+
+    def keys(self, *keys: str) -> None:
+        self.run("send-keys", *keys)
+
+    def wait(self, good: Callable[[str], bool]) -> str:
+        limit = time.monotonic() + LIMIT_S
+        while not good(shown := self.screen()):
+            assert time.monotonic() < limit, f"never shown; now:\n{shown}"
+            time.sleep(0.02)
+        return shown
+
+    def wait_for(self, *words: str) -> str:
+        return self.wait(lambda shown: all(word in shown for word in words))
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, environment: dict[str, str]) -> Iterator[Terminal]:
+    subprocess.run(
+        [BINARY, "record", "--title", "my work", "--", "sh", "-c", f"{BINARY} record -- ls /; exit 4"],
+        env=environment,
+        check=False,
+        capture_output=True,
+    )
+    made = Terminal(tmp_path, environment)
+    yield made
+    made.run("kill-server")
+
+
+def test_a_person_looks_at_a_session(terminal: Terminal) -> None:
+    shown = terminal.wait_for("overview", "my work", "NO HUB", "q quit")
+    assert max(map(len, shown.splitlines())) <= 80
+    terminal.keys("2")
+    terminal.wait_for("sessions  1 of 1")
+    terminal.keys("Enter")
+    shown = terminal.wait_for("command.sh", "command.ls")
+    assert re.search(r"^✗ command\.sh", shown, re.MULTILINE)
+    assert re.search(r"^✓ └─command\.ls", shown, re.MULTILINE)
+    terminal.keys("e", "Enter")
+    terminal.wait_for('"EXIT_CODE"', '"exitCode": 4')
+    terminal.keys("Escape")
+    terminal.wait_for("command.ls")
+    terminal.keys("3")
+    terminal.wait_for("stream 1/2 call-protocol", "following", "call.error")
+    terminal.keys("?")
+    terminal.wait_for("keys of streams", "next stream")
+    terminal.keys("Escape")
+    terminal.wait_for("following")  # Escape and a letter in one go would be Alt and the letter
+    terminal.keys("q")
+    terminal.wait_for("left with 0")
+
+
+def test_another_process_records_while_a_person_looks(terminal: Terminal, environment: dict[str, str]) -> None:
+    terminal.wait_for("my work")
+    subprocess.run([BINARY, "session", "start", "brand new"], env=environment, check=True, capture_output=True)
+    terminal.wait_for("brand new")
+
+
+@pytest.mark.parametrize(
+    "extra", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"LANG": "C", "LC_ALL": "C"}], ids=["no-color", "dumb", "no-utf8"]
+)
+def test_it_works_on_poor_terminals(tmp_path: Path, environment: dict[str, str], extra: dict[str, str]) -> None:
+    spoke(environment, "call", "system.info")
+    settings = " ".join(f"{name}={value}" for name, value in extra.items())
+    made = Terminal(tmp_path, environment, command=f"env {settings} {BINARY} tui")
+    try:
+        made.wait_for("overview", "NO HUB", "q quit")
+        coloured = re.findall(r"\x1b\[[0-9;]*m", made.run("capture-pane", "-p", "-e"))
+        if "NO_COLOR" in extra:
+            codes = {int(code) for sequence in coloured for code in re.findall(r"\d+", sequence)}
+            assert not codes & {*range(31, 37), *range(41, 47), *range(91, 97)}
+        made.keys("q")
+        made.wait_for("left with 0")
+    finally:
+        made.run("kill-server")
+
+
+def test_too_small_a_terminal_says_so(tmp_path: Path, environment: dict[str, str]) -> None:
+    made = Terminal(tmp_path, environment, size="50x12")
+    try:
+        made.wait_for("terminal too small")
+        made.keys("q")
+        made.wait_for("left with 0")
+    finally:
+        made.run("kill-server")
+
+
+def test_an_idle_screen_sends_nothing(tmp_path: Path, environment: dict[str, str]) -> None:
+    """On a pseudo terminal: after the first paint, no byte until something happens."""
+    spoke(environment, "call", "system.info")
+    child = pexpect.spawn(BINARY, ["tui"], env=environment, dimensions=(24, 80), timeout=LIMIT_S)
+    try:
+        child.expect("quit")
+        quiet_rounds = 0
+        for _ in range(100):  # what belongs to the first paint may still come
+            try:
+                child.read_nonblocking(65_536, timeout=1)
+                quiet_rounds = 0
+            except pexpect.TIMEOUT:
+                quiet_rounds += 1
+                if quiet_rounds == 2:
+                    break
+        assert quiet_rounds == 2
+        child.send("q")
+        child.expect(pexpect.EOF)
+    finally:
+        child.close()
+    assert child.exitstatus == 0
+
+
+def test_two_daemons_on_one_directory(environment: dict[str, str]) -> None:
+    spoke(environment, "call", "system.info")
+    first = subprocess.Popen([BINARY, "run"], env=environment, stderr=subprocess.PIPE, text=True)
+    assert first.stderr is not None
+    assert "spoke runs on" in first.stderr.readline()
+    second = subprocess.run([BINARY, "run"], env=environment, check=False, capture_output=True, text=True)
+    assert second.returncode == 75
+    assert "in use by process" in second.stderr
+    assert json.loads(spoke(environment, "status", "--json"))["daemonPid"]
+    first.terminate()
+    first.communicate()
+    assert first.returncode == 0
+
+
+def test_a_read_only_directory(environment: dict[str, str]) -> None:
+    """As an ordinary user: root may write everywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        data = Path(folder) / "data"
+        data.mkdir(mode=0o555)
+        shutil.copy(BINARY, f"{folder}/spoke")
+        environment |= {"SPOKE_DATA_DIR": str(data), "HOME": folder, "SPOKE_CONFIG": f"{folder}/x.toml"}
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        done = subprocess.run(
+            [*nobody, f"{folder}/spoke", "call", "system.info"],
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, list(data.iterdir())) == (73, []), done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_recorded_command_sees_its_own_environment(environment: dict[str, str]) -> None:
+    """Not that of the executable: its libraries would break other programs."""
+    done = subprocess.run(
+        [BINARY, "record", "--", "sh", "-c", "env; true"], env=environment, check=True, capture_output=True, text=True
+    )
+    seen = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert "LD_LIBRARY_PATH" not in seen
+    assert not [name for name in seen if name.startswith(("_PYI", "_MEI"))]
+
+
+def test_the_demo(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [BINARY, "demo", "--calls", "20000"], env=environment, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "EVERY EVENT ARRIVED EXACTLY ONCE" in done.stderr
+    assert "2 SIGKILLs" in done.stderr
+    assert "command.uname" in done.stdout
