@@ -10,7 +10,7 @@
 Stands on APSW, msgspec and the standard library alone; knows nothing of tenants, graphs or calls.
 """
 
-from storage.engine.connection import sqlite_version
+from storage.engine.connection import Durability, sqlite_version
 from storage.engine.database import Database, open
 from storage.engine.errors import (
     BusyError,
@@ -44,6 +44,7 @@ __all__ = [
     "Database",
     "DatabaseError",
     "DiskError",
+    "Durability",
     "EngineError",
     "Event",
     "FullError",

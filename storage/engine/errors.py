@@ -6,7 +6,7 @@ Every error derives from `EngineError` and also from what Honker raises in the s
     EngineError
     ├── ClosedError (RuntimeError)            the database handle was closed
     ├── ParameterError (TypeError)            SQL parameters of a kind that SQLite cannot store
-    ├── PayloadError (ValueError)             a payload that is not JSON
+    ├── PayloadError (TypeError, ValueError)  a payload that is not JSON
     ├── UsageError (ValueError)               an argument outside what the call accepts
     ├── NestedTransactionError (RuntimeError) a second transaction on the thread that holds one
     └── DatabaseError (RuntimeError)          SQLite said no
@@ -42,7 +42,7 @@ class ParameterError(EngineError, TypeError):
     """SQL parameters must be a sequence of None, bool, int, float, str or bytes."""
 
 
-class PayloadError(EngineError, ValueError):
+class PayloadError(EngineError, TypeError, ValueError):
     """The payload cannot be written as JSON."""
 
 

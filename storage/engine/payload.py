@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -10,15 +11,26 @@ from storage.engine.errors import PayloadError
 
 
 def dumps(payload: Any) -> str:
-    """Return the payload as compact JSON text.
+    """Return the payload as compact JSON text. Tuples and sets become arrays, bytes become base64 text.
 
     Raises:
-        PayloadError: the value has no JSON form (a set, an object, text with a lone surrogate …).
+        PayloadError: the value has no JSON form (an object, NaN, text with a lone surrogate …).
     """
     try:
-        return msgspec.json.encode(payload).decode()
+        text = msgspec.json.encode(payload).decode()
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise PayloadError(f"payload is not JSON: {error}") from error
+    if "null" in text and _has_non_finite(payload):  # msgspec writes NaN as null: a value lost in silence
+        raise PayloadError("payload is not JSON: NaN and infinity have no JSON form")
+    return text
+
+
+def _has_non_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_has_non_finite, value.values()))
+    return isinstance(value, list | tuple | set | frozenset) and any(map(_has_non_finite, value))
 
 
 def loads(text: str) -> Any:

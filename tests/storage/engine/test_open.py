@@ -1,0 +1,158 @@
+"""Opening: new files, Honker's files, files that are none; what the file looks like; locks that survive."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from storage import engine
+from storage.engine import CannotOpenError, Database, NotADatabaseError, ReadOnlyError
+from tests.conftest import SHARED
+
+SCHEMA = SHARED / "reference" / "honker-schema.txt"
+
+
+def normal(sql: str) -> str:
+    """SQL without the differences that mean nothing: white space, IF NOT EXISTS."""
+    return re.sub(r"\s+", "", sql.replace("IF NOT EXISTS ", ""))
+
+
+def test_the_tables_are_honkers_to_the_letter(db: Database) -> None:
+    if not SCHEMA.is_file():
+        pytest.skip("shared data absent: honker-schema.txt")
+    theirs = SCHEMA.read_text().split("-- after queue()")[1].split("user_version [")[0]
+    expected = {
+        (kind, name): normal(sql)
+        for kind, name, sql in re.findall(
+            r"^(table|index|view) (\w+) \| (.*?)(?=^\w+ \w+ \| |\Z)", theirs, re.MULTILINE | re.DOTALL
+        )
+        if name.startswith("_honker")
+    }
+    ours = {
+        (row["type"], row["name"]): normal(row["sql"])
+        for row in db.query("SELECT type, name, sql FROM sqlite_schema WHERE name GLOB '_honker*'")
+    }
+    assert len(expected) == 15
+    assert ours == expected
+
+
+def test_pragmas(db: Database) -> None:
+    pragmas = {}
+    with db.transaction() as tx:
+        for name in ("journal_mode", "foreign_keys", "cache_size", "temp_store", "page_size"):
+            pragmas[name] = tx.rows(f"PRAGMA {name}")[0][0]
+    assert pragmas == {
+        "journal_mode": "wal",
+        "foreign_keys": 1,
+        "cache_size": -32000,
+        "temp_store": 2,
+        "page_size": 4096,
+    }
+
+
+@pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("normal", 1)])
+def test_durability_is_a_choice(tmp_path: Path, durability: engine.Durability, synchronous: int) -> None:
+    db = engine.open(tmp_path / "d.db", durability=durability)
+    with db.transaction() as tx:
+        assert tx.rows("PRAGMA synchronous") == [(synchronous,)]
+    db.barrier()
+    with db.transaction() as tx:
+        assert tx.rows("PRAGMA synchronous") == [(synchronous,)]
+    db.close()
+
+
+def test_a_file_of_honkers_is_ours(tmp_path: Path) -> None:
+    source = SHARED / "data" / "honker" / "honker-0.5.0.db"
+    if not source.is_file():
+        pytest.skip("shared data absent: honker-0.5.0.db")
+    copy = tmp_path / "honker.db"
+    shutil.copy(source, copy)
+    facts = json.loads(source.with_suffix(".json").read_text())
+    db = engine.open(copy)
+    try:
+        for table, rows in facts["rows"].items():
+            assert db.query(f"SELECT count(*) AS n FROM {table}") == [{"n": rows}], table
+        (consumer,) = facts["consumers"]
+        stream = db.stream(consumer["topic"])
+        assert stream.get_offset(consumer["name"]) == consumer["offset"]
+        behind = stream.read(after=consumer["offset"])
+        assert behind
+        assert all(event.payload is not None for event in behind)
+        assert stream.publish({"new": True}) > behind[-1].offset
+    finally:
+        db.close()
+
+
+def test_a_new_file_is_for_its_owner_alone(path: Path, db: Database) -> None:
+    db.stream("s").publish(1)
+    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_foreign_file_is_refused_and_untouched(path: Path) -> None:
+    path.write_bytes(b"hello" * 1_000)
+    with pytest.raises(NotADatabaseError):
+        engine.open(path)
+    assert path.read_bytes() == b"hello" * 1_000
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(CannotOpenError):
+        engine.open(tmp_path / "no" / "x.db")
+
+
+def test_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match="memory"):
+        engine.open(":memory:")
+
+
+def test_read_only_reads_beside_a_writer_and_writes_nothing(path: Path, db: Database) -> None:
+    db.stream("s").publish(1)
+    other = engine.open(path, read_only=True)
+    try:
+        assert [event.payload for event in other.stream("s").read()] == [1]
+        with pytest.raises(ReadOnlyError):
+            other.stream("s").publish(2)
+    finally:
+        other.close()
+
+
+LOCK_PROBE = """
+import sys, apsw
+c = apsw.Connection(sys.argv[1])
+try:
+    c.execute("BEGIN IMMEDIATE")
+except apsw.BusyError:
+    print("busy")
+else:
+    print("got it")
+"""
+
+
+def probe(path: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", LOCK_PROBE, str(path)], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_locks_survive_opening_the_same_file_again(path: Path, db: Database) -> None:
+    """Closing any descriptor of a file drops the process's POSIX locks on it: the engine must never open() it."""
+    with db.transaction():
+        assert probe(path) == "busy"
+        other = engine.open(path)
+        other.query("SELECT 1")
+        other.close()
+        assert probe(path) == "busy"
+    assert probe(path) == "got it"
+
+
+def test_the_probe_would_see_a_lost_lock(path: Path, db: Database) -> None:
+    with db.transaction():
+        os.close(os.open(f"{path}-shm", os.O_RDONLY))  # what the engine must never do
+        assert probe(path) == "got it"
