@@ -65,6 +65,10 @@ format: .venv/.made ## Format the code and mend what can be mended
 sim: .venv/.made ## Simulate the link: make sim SEEDS=100000
 	@SPOKE_SIM_SEEDS=$(or $(SEEDS),20000) $(BIN)/python -m pytest -q tests/sim
 
+.PHONY: screens
+screens: .venv/.made dist/spoke ## Capture the terminal UI into docs/screens (TRAJECTORIES=files for more to see)
+	@$(BIN)/python tests/e2e/capture.py $(TRAJECTORIES)
+
 .PHONY: bench
 bench: .venv/.made ## Measure the engine and the link against their floors
 	@for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script"; done

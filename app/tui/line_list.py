@@ -72,6 +72,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         self._empty = empty
         self._style = style
         self._rows: Sequence[T] = ()
+        self._loaded = False  # until the first rows came, nobody knows whether the list is empty
         self.cursor = 0
         self._follows = follow
         self.follow = follow
@@ -89,6 +90,9 @@ class LineList(ScrollView, Generic[T], can_focus=True):
 
     def show(self, rows: Sequence[T], *, empty: Sequence[str] | None = None) -> None:
         """Replace the rows; the cursor stays on its row, and only lines that differ are painted."""
+        if not self._loaded:
+            self._loaded = True
+            self.refresh()
         before, width = self._rows, self.size.width
         if empty is not None and tuple(empty) != tuple(self._empty):
             self._empty = empty
@@ -125,7 +129,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         width = self.size.width
         line = self.scroll_offset.y + y
         if not self._rows:
-            text = self._empty[y] if y < len(self._empty) else ""
+            text = self._empty[y] if self._loaded and y < len(self._empty) else ""
             return Strip([Segment(fit(text, width), self.rich_style)], width)
         if line >= len(self._rows):
             return Strip([Segment(" " * width, self.rich_style)], width)

@@ -33,7 +33,8 @@ def create_private(path: str) -> None:
     """Create an empty database file that only its owner can read.
 
     Does nothing when the file exists. It is never opened here in that case: closing a descriptor on a file that
-    this process has connections on would drop SQLite's POSIX locks (test_open.py::test_locks_survive_opening_the_same_file_again).
+    this process has connections on would drop SQLite's POSIX locks (tests/storage/engine/test_open.py,
+    test_locks_survive_opening_the_same_file_again).
     """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
