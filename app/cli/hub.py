@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +16,9 @@ from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from storage.engine import Database
 from storage.tenants import open_system_database
+
+if TYPE_CHECKING:
+    from sync.hub.server import Hub
 
 
 @click.group()
@@ -62,11 +67,9 @@ def run(context: Context, host: str, port: int, tls_cert: Path | None, tls_key: 
     asyncio.run(_serve(server, "wss" if tls else "ws", host))
 
 
-async def _serve(server: object, scheme: str, host: str) -> None:
+async def _serve(server: Hub, scheme: str, host: str) -> None:
     from app.services.signals import stop_on_signals
-    from sync.hub.server import Hub
 
-    assert isinstance(server, Hub)
     try:
         await server.run(stop_on_signals(), lambda ready: say(f"hub listens on {scheme}://{host}:{ready.port}"))
     except OSError as error:
@@ -143,12 +146,12 @@ def spokes(context: Context, as_json: bool) -> None:
 
     found = list_spokes(_directory(context))
     if as_json:
-        print_json(found)
+        print_json([asdict(row) for row in found])
         return
     if not found:
         say("no spoke has been here yet — make a key: spoke hub key create NAME")
     for row in found:
-        state = "connected" if row["connected"] else "away"
+        state = "connected" if row.connected else "away"
         click.echo(f"{row['tenant']!s:<12} {row['name']!s:<24} {state:<10} {row['events']:>10} events")
 
 

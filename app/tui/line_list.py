@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
+from textual.events import Click
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -174,9 +175,9 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         if self._rows:
             self.post_message(self.Chosen(self._rows[self.cursor]))
 
-    def on_click(self, event: object) -> None:
+    def on_click(self, event: Click) -> None:
         """Choose by mouse: the first click moves the cursor, a click on the cursor opens."""
-        y = getattr(event, "y", 0) + self.scroll_offset.y
+        y = event.y + self.scroll_offset.y
         if y == self.cursor:
             self.action_choose()
         elif 0 <= y < len(self._rows):

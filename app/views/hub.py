@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from storage import engine
 
 
-def list_spokes(directory: Path) -> list[dict[str, object]]:
-    """Every spoke of every tenant in a hub's data directory, and how much of it is here; safe beside a running hub."""
-    found: list[dict[str, object]] = []
+@dataclass(frozen=True, slots=True)
+class SpokeRow:
+    """A spoke, and how many events of its streams are here; `seen_ms` in unix milliseconds."""
+
+    tenant: str
+    node_id: str
+    name: str
+    connected: bool
+    seen_ms: int
+    events: int
+
+
+def list_spokes(directory: Path) -> list[SpokeRow]:
+    """Every spoke of every tenant in a hub's data directory, by tenant and name; safe beside a running hub."""
+    found: list[SpokeRow] = []
     for file in sorted(directory.glob("tenant-*.db")):
         db = engine.open(file)
         try:
-            rows = db.query(
-                "SELECT s.node_id AS nodeId, s.name, s.connected, s.seen_at AS seenAt,"
-                " (SELECT coalesce(sum(c.events), 0) FROM link_cursors c WHERE c.node_id = s.node_id) AS events"
-                " FROM link_spokes s ORDER BY s.name"
-            )
+            with db.snapshot() as snapshot:
+                rows = snapshot.rows(
+                    "SELECT s.node_id, s.name, s.connected > 0, s.seen_at,"
+                    " (SELECT coalesce(sum(c.events), 0) FROM link_cursors c WHERE c.node_id = s.node_id)"
+                    " FROM link_spokes s ORDER BY s.name"
+                )
         finally:
             db.close()
-        found += [{"tenant": file.stem.removeprefix("tenant-"), **row} for row in rows]
+        tenant = file.stem.removeprefix("tenant-")
+        found += [SpokeRow(tenant, row[0], row[1], bool(row[2]), row[3], row[4]) for row in rows]
     return found

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
 from storage.engine import Event
 from storage.engine.errors import EngineError
+
+T = TypeVar("T")
 
 
 class EventShapeError(EngineError, ValueError):
@@ -52,6 +55,18 @@ def envelope_of(event: Event) -> EventEnvelope:
     except msgspec.DecodeError as error:
         raise EventShapeError(f"{event.topic} offset {event.offset}: {error}") from error
     return EventEnvelope(tag.type, "", msgspec.Raw(raw))
+
+
+def decode(event: Event, decoder: msgspec.json.Decoder[T]) -> T:
+    """Return an event's payload as what the decoder decodes.
+
+    Raises:
+        EventShapeError: it is nothing of that kind, or a field is missing or of another type.
+    """
+    try:
+        return decoder.decode(event.payload_json)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise EventShapeError(f"{event.topic} offset {event.offset}: {error}") from error
 
 
 def encode(value: msgspec.Struct) -> str:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from storage.engine import Event
-from storage.events.envelope import EventShapeError
+from storage.events import envelope
 
 STREAM = "session-events"
 
@@ -64,7 +64,4 @@ def decode(event: Event) -> AnySessionEvent:
     Raises:
         EventShapeError: it is none of the three, or a field is missing or of another type.
     """
-    try:
-        return _decoder.decode(event.payload_json)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise EventShapeError(f"{event.topic} offset {event.offset}: {error}") from error
+    return envelope.decode(event, _decoder)

@@ -470,3 +470,19 @@ def test_plain_commands_import_nothing_heavy(node: Path, arguments: list[str]) -
     done = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True)
     loaded = set(done.stderr.split())
     assert not loaded & set(FORBIDDEN)
+
+
+def test_the_hub_lists_its_spokes_and_keys(spoke: Spoke, node: Path) -> None:
+    code, out, err = spoke("hub", "key", "create", "edge-1")
+    assert (code, out.startswith("alk_"), "cannot be shown again" in err) == (0, True, True)
+    assert [row["spoke"] for row in json.loads(spoke("hub", "key", "list", "--json")[1])] == ["edge-1"]
+    code, out, err = spoke("hub", "spokes")
+    assert (code, out, "no spoke has been here" in err) == (0, "", True)
+    db = open_tenant_database(node / "hub" / "tenant-acme.db")
+    with db.transaction() as tx:
+        tx.execute("INSERT INTO link_spokes VALUES ('n', 'edge-1', 'spoke/0', 'a', 1, 1, 0, 5)")
+    db.close()
+    assert json.loads(spoke("hub", "spokes", "--json")[1]) == [
+        {"tenant": "acme", "node_id": "n", "name": "edge-1", "connected": True, "seen_ms": 5, "events": 0}
+    ]
+    assert spoke("hub", "key", "create", "Not A Name")[0] == ExitCode.USAGE
