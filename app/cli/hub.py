@@ -152,7 +152,7 @@ def spokes(context: Context, as_json: bool) -> None:
         say("no spoke has been here yet — make a key: spoke hub key create NAME")
     for row in found:
         state = "connected" if row.connected else "away"
-        click.echo(f"{row['tenant']!s:<12} {row['name']!s:<24} {state:<10} {row['events']:>10} events")
+        click.echo(f"{row.tenant:<12} {row.name:<24} {state:<10} {row.events:>10} events")
 
 
 def _directory(context: Context) -> Path:

@@ -485,4 +485,6 @@ def test_the_hub_lists_its_spokes_and_keys(spoke: Spoke, node: Path) -> None:
     assert json.loads(spoke("hub", "spokes", "--json")[1]) == [
         {"tenant": "acme", "node_id": "n", "name": "edge-1", "connected": True, "seen_ms": 5, "events": 0}
     ]
+    assert "edge-1" in spoke("hub", "spokes")[1]
+    assert "edge-1" in spoke("hub", "key", "list")[1]
     assert spoke("hub", "key", "create", "Not A Name")[0] == ExitCode.USAGE
