@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from storage.engine import schema
 from storage.engine.connection import Durability, Params, create_private
+from storage.engine.cron import CronSchedule
 from storage.engine.errors import ReadOnlyError, UsageError
-from storage.engine.notify import Listener
+from storage.engine.locks import Lock
+from storage.engine.notify import Listener, prune_notifications
+from storage.engine.outbox import Outbox
+from storage.engine.queue import MAX_ATTEMPTS, VISIBILITY_TIMEOUT_S, Queue, check_options
+from storage.engine.rate_limit import sweep_rate_limits, try_rate_limit
 from storage.engine.readers import Readers, Snapshot
+from storage.engine.retention import Cut, Limits, cut_stream, plan_stream, prune_dead, prune_results
+from storage.engine.scheduler import Scheduler
 from storage.engine.stream import Stream
+from storage.engine.tasks import Task
 from storage.engine.transaction import Transaction
-from storage.engine.wake import WakeHub
+from storage.engine.wake import WakeHub, Watcher
+from storage.engine.worker import run_workers
 from storage.engine.writer import Writer
 
 T = TypeVar("T")
@@ -32,18 +43,31 @@ class Database:
     cut* may take the last of those back.
     """
 
-    def __init__(self, path: str, max_readers: int, durability: Durability, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        path: str,
+        max_readers: int,
+        durability: Durability,
+        *,
+        read_only: bool,
+        clock: Callable[[], float],
+        watcher: Watcher,
+    ) -> None:
         if max_readers < 1:
             raise UsageError("max_readers must be at least 1")
         self.path = path
+        self.clock = clock
+        """Unix seconds; what queues, locks, results and schedules go by."""
         self.durability = durability
         self.read_only = read_only
         self.closed = False
         self._streams: dict[str, Stream] = {}
+        self._queues: dict[str, Queue] = {}
+        self._outboxes: dict[str, Outbox] = {}
         self._writer: Writer | None = None
         if not read_only:
             create_private(path)
-            self._writer = Writer(path, durability)
+            self._writer = Writer(path, durability, watcher, clock)
         self._readers = Readers(path, max_readers, read_only=read_only)
         self._pool = ThreadPoolExecutor(max_readers, thread_name_prefix="engine-reader")
         try:
@@ -60,6 +84,8 @@ class Database:
         if not complete:
             with self.transaction() as tx:
                 tx.bootstrap_honker_schema()
+        with self._writer.exclusive() as connection:
+            self._writer.has_claimed_at = schema.has_claimed_at(connection)
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -144,6 +170,140 @@ class Database:
         """Listen to a channel from now on."""
         return Listener(self, channel, fallback_poll_s)
 
+    # -- queues, locks, limits, schedules ---------------------------------------------------------------------------
+
+    def queue(self, name: str, visibility_timeout_s: float | None = None, max_attempts: int | None = None) -> Queue:
+        """The queue of that name; the same object each time. Writes nothing (Honker rewrites a view each time).
+
+        Without options it is looked up, or made with 300 s and 3 attempts.
+
+        Raises:
+            UsageError: it was opened with other options before.
+        """
+        known = self._queues.get(name)
+        if known is None:
+            visibility = VISIBILITY_TIMEOUT_S if visibility_timeout_s is None else visibility_timeout_s
+            attempts = MAX_ATTEMPTS if max_attempts is None else max_attempts
+            check_options(name, visibility, attempts)
+            return self._queues.setdefault(name, Queue(self, name, visibility, attempts))
+        if visibility_timeout_s not in (None, known.visibility_timeout_s) or max_attempts not in (
+            None,
+            known.max_attempts,
+        ):
+            raise UsageError(f"queue {name!r} was opened with other options")
+        return known
+
+    def outbox(
+        self,
+        name: str,
+        delivery: Callable[[Any], Any],
+        max_attempts: int = 5,
+        base_backoff_s: float = 5,
+        visibility_timeout_s: float = 60,
+    ) -> Outbox:
+        """The outbox of that name; the same object each time.
+
+        Raises:
+            UsageError: it was opened with other options or another delivery before.
+            TypeError: `delivery` cannot be called.
+        """
+        known = self._outboxes.get(name)
+        if known is None:
+            made = Outbox(self, name, delivery, max_attempts, base_backoff_s, visibility_timeout_s)
+            return self._outboxes.setdefault(name, made)
+        given = (delivery, max_attempts, base_backoff_s, visibility_timeout_s)
+        if given != (known.delivery, known.max_attempts, known.base_backoff_s, known.visibility_timeout_s):
+            raise UsageError(f"outbox {name!r} was opened with other options")
+        return known
+
+    def lock(self, name: str, ttl: float = 60, owner: str | None = None) -> Lock:
+        """A lock as a context manager; entering raises `LockHeld` when another owner has it."""
+        return Lock(self, name, ttl, owner)
+
+    def try_rate_limit(self, name: str, limit: int, per: int) -> bool:
+        """Count one use in the current window of `per` seconds; False when there were `limit` already."""
+        with self.transaction() as tx:
+            return try_rate_limit(tx, name, limit, per, now=self.clock())
+
+    def sweep_rate_limits(self, older_than_s: float = 3_600) -> int:
+        """Forget old windows; returns how many."""
+        with self.transaction() as tx:
+            return sweep_rate_limits(tx, older_than_s, now=self.clock())
+
+    def scheduler(self, lock_name: str | None = None) -> Scheduler:
+        """The schedules of this database."""
+        return Scheduler(self, lock_name)
+
+    def prune_notifications(self, older_than_s: float | None = None, max_keep: int | None = None) -> int:
+        """Delete notifications that are older, or beyond the newest `max_keep`; returns how many. No limit: none.
+
+        Raises:
+            UsageError: a limit is negative.
+        """
+        with self.transaction() as tx:
+            return prune_notifications(tx, older_than_s, max_keep, now=self.clock())
+
+    def retain_stream(self, topic: str, limits: Limits, required: Sequence[str] = (), *, dry_run: bool = False) -> Cut:
+        """Delete events of a stream beyond the limits, never before the slowest of the `required` consumers.
+
+        Returns what was cut, what the limits asked for and who held the rest. Deletes in small transactions; a crash in
+        between leaves the oldest part deleted. `dry_run` only says what would be done.
+        """
+        with self.snapshot() as snapshot:
+            cut = plan_stream(snapshot, topic, limits, required, now=self.clock())
+        deleted = 0
+        while not dry_run:
+            with self.transaction() as tx:
+                count = cut_stream(tx, cut)
+            deleted += count
+            if not count:
+                return replace(cut, events=deleted)
+        return cut
+
+    def retain_dead(self, queue: str, limits: Limits) -> int:
+        """Delete dead jobs of a queue beyond the limits; returns how many."""
+        with self.transaction() as tx:
+            return prune_dead(tx, queue, limits, now=self.clock())
+
+    def retain_results(self, limits: Limits) -> int:
+        """Delete results beyond the limits; returns how many."""
+        with self.transaction() as tx:
+            return prune_results(tx, limits, now=self.clock())
+
+    def task(self, queue: str = "default", **options: Any) -> Callable[[Callable[..., Any]], Task]:
+        """Make a function a task of a queue; see `Queue.task`."""
+        return self.queue(queue).task(**options)
+
+    def periodic_task(
+        self, schedule: CronSchedule | str, queue: str = "default", **options: Any
+    ) -> Callable[[Callable[..., Any]], Task]:
+        """Make a function a periodic task of a queue; see `Queue.periodic_task`."""
+        return self.queue(queue).periodic_task(schedule, **options)
+
+    async def run_workers(
+        self,
+        queue: str | None = None,
+        concurrency: int | None = None,
+        stop_event: asyncio.Event | None = None,
+    ) -> None:
+        """Run the tasks of a queue, or of every queue that has tasks, until `stop_event`."""
+        await run_workers(self, queue, concurrency, stop_event)
+
+    async def update_events(self) -> AsyncIterator[None]:
+        """Yield None after commits, of this process or another; several commits may come as one.
+
+        Raises:
+            EngineError: the database was closed, or its file was replaced.
+        """
+        waiter = self.wake.add(None)
+        try:
+            while True:
+                await waiter.wait()
+                waiter.clear()
+                yield None
+        finally:
+            self.wake.remove(waiter)
+
     @property
     def wake(self) -> WakeHub:
         """Wake-ups of this database."""
@@ -163,22 +323,31 @@ class Database:
 def open(
     path: str | os.PathLike[str],
     max_readers: int = 8,
+    watcher_backend: str | None = None,
+    watcher_poll_interval_ms: float | None = None,
     *,
     durability: Durability = "full",
     read_only: bool = False,
+    clock: Callable[[], float] = time.time,
 ) -> Database:
     """Open a database file, creating it (mode 0600) with Honker's tables when it is new.
 
     Args:
         path: the file. `:memory:` is refused: each connection would see a database of its own.
         max_readers: reader connections, and threads for `read()`.
+        watcher_backend: how commits of other processes are noticed: None (the best there is), `kernel` (inotify) or
+            `polling`.
+        watcher_poll_interval_ms: how often to poll where that is done.
         durability: `full` makes every commit survive a power cut; `normal` is Honker's choice.
         read_only: open without any write access; streams can be read, nothing can be published.
+        clock: unix seconds; what queues, locks, results and schedules go by.
 
     Raises:
         CannotOpenError, NotADatabaseError, ReadOnlyError, CorruptError: why it cannot be used; nothing was changed.
+        UsageError: an argument is outside what is accepted.
     """
     name = os.fspath(path)
     if name == ":memory:":
         raise UsageError("':memory:' gives each connection a database of its own; use a file")
-    return Database(name, max_readers, durability, read_only=read_only)
+    watcher = Watcher.of(watcher_backend, watcher_poll_interval_ms)
+    return Database(name, max_readers, durability, read_only=read_only, clock=clock, watcher=watcher)

@@ -8,6 +8,7 @@ Every error derives from `EngineError` and also from what Honker raises in the s
     ├── ParameterError (TypeError)            SQL parameters of a kind that SQLite cannot store
     ├── PayloadError (TypeError, ValueError)  a payload that is not JSON
     ├── UsageError (ValueError)               an argument outside what the call accepts
+    ├── FileReplacedError (RuntimeError)      the file under an open handle was replaced or removed
     ├── NestedTransactionError (RuntimeError) a second transaction on the thread that holds one
     └── DatabaseError (RuntimeError)          SQLite said no
         ├── BusyError, FullError, ReadOnlyError, CorruptError, NotADatabaseError,
@@ -52,6 +53,16 @@ class UsageError(EngineError, ValueError):
 
 class NestedTransactionError(EngineError, RuntimeError):
     """This thread already holds the writer; use `tx.transaction()` for a savepoint."""
+
+
+class ExtensionLoadingUnsupported(EngineError, RuntimeError):
+    """There is no loadable extension."""
+
+
+class FileReplacedError(EngineError, RuntimeError):
+    """The database file was replaced or removed while it was open."""
+
+    hint = "open it again; what was committed to the old file is in the old file"
 
 
 class DatabaseError(EngineError, RuntimeError):

@@ -5,14 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from storage.engine.errors import UsageError
 from storage.engine.payload import loads
 from storage.engine.readers import Snapshot
+from storage.engine.transaction import Transaction
 from storage.engine.wake import Waiter
 
 if TYPE_CHECKING:
     from storage.engine.database import Database
 
 READ_BATCH = 1_000
+
+
+def prune_notifications(tx: Transaction, older_than_s: float | None, max_keep: int | None, *, now: float) -> int:
+    """Delete notifications older than `older_than_s`, or beyond the newest `max_keep`; returns how many."""
+    if (older_than_s is not None and older_than_s < 0) or (max_keep is not None and max_keep < 0):
+        raise UsageError("limits must not be negative")
+    pruned = 0
+    if older_than_s is not None:
+        tx.execute("DELETE FROM _honker_notifications WHERE created_at < ?", (int(now - older_than_s),))
+        pruned += tx.changes
+    if max_keep is not None:
+        tx.execute(
+            "DELETE FROM _honker_notifications WHERE id <="
+            " (SELECT id FROM _honker_notifications ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (max_keep,),
+        )
+        pruned += tx.changes
+    return pruned
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """The tables on disk: Honker's, column by column (`reference/honker-schema.txt`).
 
 A file written by Honker is ours and the other way round. Statements create what is missing and change nothing that
-exists, so columns that newer versions add are left alone; every INSERT of the engine names its columns.
+exists, so columns that newer versions add are left alone; every INSERT of the engine names its columns. The one table
+of our own keeps the error of a job's last attempt, for which the format has no place (ids are never reused, so what
+another program leaves there is harmless).
 """
 
 from __future__ import annotations
@@ -89,6 +91,10 @@ CREATE TABLE IF NOT EXISTS _honker_stream_consumers (
   offset INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (name, topic)
 );
+CREATE TABLE IF NOT EXISTS engine_job_errors (
+  job_id INTEGER PRIMARY KEY,
+  error TEXT NOT NULL
+);
 CREATE VIEW IF NOT EXISTS _honker_jobs AS
   SELECT id, queue, payload, state, priority, run_at, worker_id, claim_expires_at,
          attempts, max_attempts, NULL AS last_error, created_at
@@ -99,14 +105,15 @@ CREATE VIEW IF NOT EXISTS _honker_jobs AS
     FROM _honker_dead;
 """
 
-_OBJECTS = 15
+_OBJECTS = 16
 """Tables, named indexes and the view that `STATEMENTS` makes."""
 
 
 def is_complete(connection: apsw.Connection) -> bool:
     """Tell whether every object is there, without writing."""
     rows = connection.execute(
-        "SELECT name FROM sqlite_schema WHERE name GLOB '_honker_*' AND type IN ('table', 'index', 'view')"
+        "SELECT name FROM sqlite_schema WHERE (name GLOB '_honker_*' OR name = 'engine_job_errors')"
+        " AND type IN ('table', 'index', 'view')"
     ).fetchall()
     return len(rows) >= _OBJECTS
 
@@ -114,3 +121,10 @@ def is_complete(connection: apsw.Connection) -> bool:
 def bootstrap(connection: apsw.Connection) -> None:
     """Create what is missing, inside the caller's transaction; idempotent."""
     connection.execute(STATEMENTS)
+
+
+def has_claimed_at(connection: apsw.Connection) -> bool:
+    """Tell whether the file has the column that Honker got after 0.5.0 (its pull request 140)."""
+    return bool(
+        connection.execute("SELECT 1 FROM pragma_table_info('_honker_live') WHERE name = 'claimed_at'").fetchall()
+    )

@@ -22,9 +22,11 @@ class Transaction:
     thread that got it, and not after its block has ended (`ClosedError`).
     """
 
-    def __init__(self, connection: apsw.Connection, path: str) -> None:
+    def __init__(self, connection: apsw.Connection, path: str, *, has_claimed_at: bool = False) -> None:
         self._connection = connection
         self._path = path
+        self.has_claimed_at = has_claimed_at
+        """The file was made by a Honker newer than 0.5.0, which notes when a job was claimed."""
         self._touched: set[Topic] = set()
         self._depth = 0
         self._open = True

@@ -2,22 +2,57 @@
 
 A commit of this process wakes the waiters of the topics it touched, directly. A commit of another process is noticed
 by `data_version` on the writer connection, which changes only for commits of *other* connections: it is looked at
-when a transaction begins and, while somebody waits, by a slow poll. Since we cannot know what the other process
-touched, everybody is woken and looks again. A wake-up may be spurious, never missing: waiters arm before they read
-(`tests/storage/engine/test_wake.py`).
+when a transaction begins and, while somebody waits, when inotify says that the files changed. That hint comes before
+the commit is visible, so the look is repeated for a while; and a slow safety poll stands behind it all, for what
+inotify cannot deliver. Without inotify the poll backs off from 1 ms to 50 ms while nothing happens. Since we cannot
+know what the other process touched, everybody is woken and looks again. A wake-up may be spurious, never missing:
+waiters arm before they read (`tests/storage/engine/test_wake.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
+
+from storage.engine.errors import FileReplacedError, UsageError
+from storage.engine.inotify import Inotify
 
 Topic: TypeAlias = tuple[str, str]
 """What changed: `("stream", topic)`, `("notify", channel)` or `("queue", name)`."""
 
-POLL_S = 0.05
+SAFETY_POLL_S = 0.25
+"""While somebody waits, with inotify: four wake-ups of one thread a second."""
+TAIL_S = (0.0, 0.0002, 0.0005, *[0.001] * 20, *[0.005] * 10)
+"""When to look again after a hint: the wal-index is written after the frames that raise it."""
+BUSY_POLL_S = 0.001
+IDLE_POLL_S = 0.05
+FILE_CHECK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """How commits of other processes are noticed."""
+
+    inotify: bool
+    poll_s: float | None
+    """A fixed step for polling; None: the engine's own."""
+
+    @classmethod
+    def of(cls, backend: str | None, interval_ms: float | None) -> Watcher:
+        """Make sense of Honker's arguments.
+
+        Raises:
+            UsageError: an unknown backend, or an interval that is not positive.
+        """
+        if backend not in (None, "kernel", "polling", "poll"):
+            raise UsageError(f"unknown watcher backend {backend!r}: kernel or polling")
+        if interval_ms is not None and interval_ms <= 0:
+            raise UsageError("watcher_poll_interval_ms must be positive")
+        return cls(backend in (None, "kernel"), None if interval_ms is None else interval_ms / 1000)
 
 
 class Waiter:
@@ -47,10 +82,11 @@ class Waiter:
         Raises:
             EngineError: the database was closed, or its file was replaced, while waiting.
         """
-        try:
-            await asyncio.wait_for(self._event.wait(), timeout_s)
-        except TimeoutError:
-            return False
+        if self.error is None:
+            try:
+                await asyncio.wait_for(self._event.wait(), timeout_s)
+            except TimeoutError:
+                return False
         if self.error is not None:
             raise self.error
         return True
@@ -60,22 +96,32 @@ class WakeHub:
     """All waiters of one database, and the thread that looks for commits of other processes.
 
     Args:
-        has_foreign_commit: returns True when another process committed since the last look; it may block while this
-            process holds the writer, since what the other process did is then seen when the transaction begins.
+        path: the database file; when it is replaced or removed, every waiter gets `FileReplacedError`.
+        has_foreign_commit: returns True when another process committed since the last look; it never waits for this
+            process's own transaction, since what the other process did is seen when that begins.
+        watcher: how to notice.
     """
 
-    def __init__(self, has_foreign_commit: Callable[[], bool]) -> None:
+    def __init__(self, path: str, has_foreign_commit: Callable[[], bool], watcher: Watcher) -> None:
+        self._path = path
+        self._identity = _identity(path)
         self._has_foreign_commit = has_foreign_commit
+        self._watcher = watcher
         self._lock = threading.Lock()
         self._waiters: set[Waiter] = set()
         self._stop = threading.Event()
+        self._someone = threading.Event()
+        self._error: Exception | None = None
+        self._inotify: Inotify | None = None
         self._thread: threading.Thread | None = None
 
     def add(self, topics: Iterable[Topic] | None) -> Waiter:
         """Register a waiter for the topics (None: every commit) on the running event loop."""
         waiter = Waiter(None if topics is None else frozenset(topics), asyncio.get_running_loop())
         with self._lock:
+            waiter.error = self._error
             self._waiters.add(waiter)
+            self._someone.set()
             if self._thread is None and not self._stop.is_set():
                 self._thread = threading.Thread(target=self._watch, name="engine-wake", daemon=True)
                 self._thread.start()
@@ -85,6 +131,8 @@ class WakeHub:
         """Forget a waiter; unknown ones are ignored."""
         with self._lock:
             self._waiters.discard(waiter)
+            if not self._waiters:
+                self._someone.clear()
 
     def committed(self, touched: frozenset[Topic]) -> None:
         """Wake those who wait for one of the topics, or for every commit."""
@@ -102,15 +150,76 @@ class WakeHub:
             waiter.wake()
 
     def close(self, error: Exception) -> None:
-        """Stop the watching thread and fail every waiter."""
+        """Stop the watching thread and fail every waiter, those that come later too."""
+        with self._lock:
+            self._error = error
         self._stop.set()
+        self._someone.set()
         if self._thread is not None and self._thread is not threading.current_thread():
+            if self._inotify is not None:
+                self._inotify.interrupt()
             self._thread.join()
         self.wake_all(error)
 
+    # -- the watching thread -----------------------------------------------------------------------------------------
+
     def _watch(self) -> None:
-        while not self._stop.wait(POLL_S):
-            with self._lock:
-                idle = not self._waiters
-            if not idle and self._has_foreign_commit():
+        if self._watcher.inotify:
+            try:
+                self._inotify = Inotify(self._path)
+            except OSError:
+                self._inotify = None  # no inotify here, or its limit is reached: poll
+        try:
+            while not self._stop.is_set():
+                self._someone.wait()
+                if self._stop.is_set() or not self._same_file():
+                    return
+                if self._inotify is not None:
+                    self._follow_hints(self._inotify)
+                else:
+                    self._follow_poll()
+        finally:
+            if self._inotify is not None:
+                self._inotify.close()
+
+    def _follow_hints(self, inotify: Inotify) -> None:
+        """One round with inotify: a hint and the looks after it, or the safety poll."""
+        hint = inotify.wait(self._watcher.poll_s or SAFETY_POLL_S)
+        for pause in TAIL_S if hint else (0.0,):
+            if pause and self._stop.wait(pause):
+                return
+            if self._has_foreign_commit():
                 self.wake_all()
+
+    def _follow_poll(self) -> None:
+        """Polls that slow down while nothing happens; back to the caller about once a second."""
+        pause, waited = BUSY_POLL_S, 0.0
+        while waited < FILE_CHECK_S and self._someone.is_set():
+            step = self._watcher.poll_s or pause
+            if self._stop.wait(step):
+                return
+            waited += step
+            if self._has_foreign_commit():
+                self.wake_all()
+                pause = BUSY_POLL_S
+            else:
+                pause = min(pause * 1.5, IDLE_POLL_S)
+
+    def _same_file(self) -> bool:
+        """Whether the path still names the file that we have open; if not, everybody is told."""
+        if _identity(self._path) == self._identity:
+            return True
+        error = FileReplacedError(f"{self._path}: the file was replaced or removed while it was open")
+        with self._lock:
+            self._error = error
+        self.wake_all(error)
+        return False
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of a file, None when it is not there. stat() opens nothing."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

@@ -21,10 +21,11 @@ from typing import Any, Generic, TypeVar
 
 import apsw
 
+from storage.engine import sql_functions
 from storage.engine.connection import Durability, connect
 from storage.engine.errors import ClosedError, NestedTransactionError, from_apsw, translated
 from storage.engine.transaction import Transaction
-from storage.engine.wake import WakeHub
+from storage.engine.wake import WakeHub, Watcher
 
 T = TypeVar("T")
 
@@ -44,16 +45,19 @@ class _Request(Generic[T]):
 class Writer:
     """Owns the write connection of one database."""
 
-    def __init__(self, path: str, durability: Durability) -> None:
+    def __init__(self, path: str, durability: Durability, watcher: Watcher, clock: Callable[[], float]) -> None:
         self._path = path
         self._connection = connect(path, durability=durability, query_only=False)
+        self.has_claimed_at = False
+        self._current: Transaction | None = None
+        sql_functions.register(self._connection, self._open_transaction, clock)
         self._slot = threading.Lock()
         self._owner: int | None = None
         self._closing = False  # no new work is taken
         self._closed = False  # the slot is gone
         self._data_version = self._read_data_version()
         self._foreign = False
-        self.wake = WakeHub(self._foreign_commit)
+        self.wake = WakeHub(path, self._foreign_commit, watcher)
         self._queue: deque[_Request[Any]] = deque()
         self._arrived = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -106,7 +110,13 @@ class Writer:
         with translated(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             self._note_data_version()
-        return Transaction(self._connection, self._path)
+        self._current = Transaction(self._connection, self._path, has_claimed_at=self.has_claimed_at)
+        return self._current
+
+    def _open_transaction(self) -> Transaction:
+        if self._current is None:
+            raise ClosedError("a honker_ function outside a transaction")
+        return self._current
 
     def _commit(self, tx: Transaction) -> None:
         tx.finish()
