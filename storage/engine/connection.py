@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 import apsw
 
@@ -29,6 +30,11 @@ def sqlite_version() -> str:
     return apsw.sqlite_lib_version()
 
 
+def file_of(path: str) -> str:
+    """The file that a path or an SQLite URI (`file:…?…`) names."""
+    return unquote(urlsplit(path).path) if path.startswith("file:") else path
+
+
 def create_private(path: str) -> None:
     """Create an empty database file that only its owner can read.
 
@@ -37,7 +43,7 @@ def create_private(path: str) -> None:
     test_locks_survive_opening_the_same_file_again).
     """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        os.close(os.open(file_of(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         return
     except OSError as error:

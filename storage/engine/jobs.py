@@ -49,10 +49,11 @@ ORDER BY run_at, id LIMIT {limit}"""
 SQL_NEXT_PRIORITY = """SELECT priority FROM _honker_live INDEXED BY _honker_live_claim
 WHERE queue = ?1 AND state IN ('pending', 'processing') AND priority < ?2 ORDER BY priority DESC LIMIT 1"""
 
-SQL_ABANDONED = """-- claims that have run out, by the index of their ends
+SQL_ABANDONED = """-- claims that have run out, by the index of their ends; sorts only those, and there are few
 SELECT id, attempts, max_attempts, expires_at, priority, run_at FROM _honker_live
 INDEXED BY _honker_live_processing_deadline
-WHERE queue = ?1 AND state = 'processing' AND claim_expires_at < ?2 ORDER BY claim_expires_at LIMIT {limit}"""
+WHERE queue = ?1 AND state = 'processing' AND claim_expires_at < ?2
+ORDER BY priority DESC, run_at, id LIMIT {limit}"""
 
 SQL_DEAD = """INSERT OR REPLACE INTO _honker_dead
   (id, queue, payload, priority, run_at, attempts, max_attempts, last_error, created_at, died_at)
@@ -146,14 +147,12 @@ def _candidates(tx: Transaction, queue: str, number: int, now: float) -> list[_C
     highest, lowest, first_end = tx.rows(SQL_SURVEY, (queue,))[0]
     if highest is None:
         return []
-    found: list[_Candidate] = []
+    if highest == lowest:
+        found = [_Candidate(*row) for row in tx.rows(SQL_DUE.format(limit=number), (queue, now))]
+    else:
+        found = _by_priority(tx, queue, number, now, highest)
     if first_end is not None and first_end < int(now):
         found += [_Candidate(*row) for row in tx.rows(SQL_ABANDONED.format(limit=number), (queue, int(now)))]
-    if highest == lowest:
-        found += [_Candidate(*row) for row in tx.rows(SQL_DUE.format(limit=number), (queue, now))]
-    else:
-        found += _by_priority(tx, queue, number, now, highest)
-    if len(found) > number or highest != lowest:
         found.sort(key=lambda candidate: candidate.rank)
     return found[:number]
 

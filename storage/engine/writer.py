@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 import apsw
 
 from storage.engine import sql_functions
-from storage.engine.connection import Durability, connect
+from storage.engine.connection import Durability, connect, file_of
 from storage.engine.errors import ClosedError, NestedTransactionError, from_apsw, translated
 from storage.engine.transaction import Transaction
 from storage.engine.wake import WakeHub, Watcher
@@ -57,7 +57,7 @@ class Writer:
         self._closed = False  # the slot is gone
         self._data_version = self._read_data_version()
         self._foreign = False
-        self.wake = WakeHub(path, self._foreign_commit, watcher)
+        self.wake = WakeHub(file_of(path), self._foreign_commit, watcher)
         self._queue: deque[_Request[Any]] = deque()
         self._arrived = threading.Condition()
         self._thread: threading.Thread | None = None
