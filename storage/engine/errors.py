@@ -139,8 +139,14 @@ _BY_APSW: dict[type[apsw.Error], type[DatabaseError]] = {
 }
 
 
-def from_apsw(error: apsw.Error, path: str) -> EngineError:
-    """Return our error for one of APSW's; `path` goes into the message."""
+def from_apsw(error: apsw.Error | TypeError, path: str) -> Exception:
+    """Return our error for one of APSW's; `path` goes into the message.
+
+    A TypeError out of a statement is a parameter that cannot be bound, unless it is an error of ours already (from one
+    of our SQL functions).
+    """
+    if isinstance(error, TypeError):
+        return error if isinstance(error, EngineError) else ParameterError(f"unsupported SQL parameter type: {error}")
     if isinstance(error, apsw.ConnectionClosedError):
         return ClosedError(f"{path}: the database is closed")
     kind = next((ours for theirs, ours in _BY_APSW.items() if isinstance(error, theirs)), DatabaseError)
@@ -153,5 +159,5 @@ def translated(path: str) -> Iterator[None]:
     """Turn APSW's exceptions of the block into the engine's."""
     try:
         yield
-    except apsw.Error as error:
+    except (apsw.Error, TypeError) as error:
         raise from_apsw(error, path) from error

@@ -216,12 +216,16 @@ def unclaim(tx: Transaction, claimed: list[JobRow]) -> None:
         tx.touch("queue", row.queue)
 
 
-def ack(tx: Transaction, job: int, worker: str, *, now: float) -> bool:
-    """Finish a job; False when the claim is not this worker's any more (it ran out, or another one has it)."""
+def ack(tx: Transaction, job: int, worker: str, *, now: float, attempts: int | None = None) -> bool:
+    """Finish a job; False when the claim is not this worker's any more (it ran out, or another one has it).
+
+    A caller that knows that this was the first of the `attempts` saves looking for an error to forget.
+    """
     tx.execute(f"DELETE FROM _honker_live WHERE {OWNED}", (job, worker, int(now)))
     if not tx.changes:
         return False
-    tx.execute("DELETE FROM engine_job_errors WHERE job_id = ?", (job,))
+    if attempts != 1:
+        tx.execute("DELETE FROM engine_job_errors WHERE job_id = ?", (job,))
     return True
 
 

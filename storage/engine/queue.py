@@ -103,7 +103,8 @@ class Job:
 
     def ack(self) -> bool:
         """The work is done: remove the job."""
-        return self.queue.ack(self.id, self._worker)
+        with self.queue.db.transaction() as tx:
+            return jobs.ack(tx, self.id, self._worker, now=self.queue.db.clock(), attempts=self.attempts)
 
     def retry(self, delay_s: float = 60, error: str = "") -> bool:
         """Run it again after a delay, or dead-letter it when this was its last attempt."""
@@ -137,6 +138,7 @@ class Queue:
         self.name = name
         self.visibility_timeout_s = visibility_timeout_s
         self.max_attempts = max_attempts
+        self._was_empty = False  # the last claim found nothing: look before taking the writer again
 
     @property
     def db(self) -> Database:
@@ -180,16 +182,17 @@ class Queue:
             )
 
     def claim_one(self, worker_id: str) -> Job | None:
-        """Claim the next job, or None. A call that finds nothing due takes no write lock."""
+        """Claim the next job, or None. Polling an empty queue takes no write lock."""
         claimed = self.claim_batch(worker_id, 1)
         return claimed[0] if claimed else None
 
     def claim_batch(self, worker_id: str, n: int) -> list[Job]:
         """Claim up to `n` jobs, in claim order: priority, then run_at, then id."""
-        if n <= 0 or not self._due():
+        if n <= 0 or (self._was_empty and not self._due()):
             return []
         with self._db.transaction() as tx:
             rows = jobs.claim(tx, self.name, worker_id, n, self.visibility_timeout_s, now=self._db.clock())
+        self._was_empty = not rows
         return [Job(self, row) for row in rows]
 
     def _due(self) -> bool:

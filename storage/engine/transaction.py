@@ -9,8 +9,8 @@ from typing import Any
 import apsw
 
 from storage.engine import schema
-from storage.engine.connection import Params, Row, Value, checked, fetch_dicts, fetch_rows
-from storage.engine.errors import ClosedError, translated
+from storage.engine.connection import Params, Row, Value, checked, fetch_dicts
+from storage.engine.errors import ClosedError, from_apsw, translated
 from storage.engine.payload import dumps
 from storage.engine.wake import Topic
 
@@ -40,10 +40,20 @@ class Transaction:
         """Note that waiters for `(kind, name)` must be woken at commit."""
         self._touched.add((kind, name))
 
+    # These three run for every row that is written: one try each, no context managers (a third of their time).
+
     def execute(self, sql: str, params: Params = None) -> None:
         """Run a statement; rows, if any, are dropped."""
-        with self._usable():
-            self._connection.execute(sql, checked(params)).fetchall()
+        self.rows(sql, params)
+
+    def rows(self, sql: str, params: Params = None) -> list[Row]:
+        """Run a query and return its rows as tuples; it sees this transaction's own writes."""
+        if not self._open:
+            raise ClosedError("this transaction has ended")
+        try:
+            return self._connection.execute(sql, checked(params)).fetchall()
+        except (apsw.Error, TypeError) as error:
+            raise from_apsw(error, self._path) from error
 
     def executemany(self, sql: str, params: Iterable[Sequence[Value]]) -> None:
         """Run a statement once for each set of parameters (much faster than a loop of `execute`)."""
@@ -54,11 +64,6 @@ class Transaction:
         """Run a query and return its rows as dictionaries; it sees this transaction's own writes."""
         with self._usable():
             return fetch_dicts(self._connection, sql, params)
-
-    def rows(self, sql: str, params: Params = None) -> list[Row]:
-        """Run a query and return its rows as tuples; it sees this transaction's own writes."""
-        with self._usable():
-            return fetch_rows(self._connection, sql, params)
 
     @property
     def changes(self) -> int:

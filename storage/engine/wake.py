@@ -26,7 +26,7 @@ Topic: TypeAlias = tuple[str, str]
 
 SAFETY_POLL_S = 0.25
 """While somebody waits, with inotify: four wake-ups of one thread a second."""
-TAIL_S = (0.0, 0.0002, 0.0005, *[0.001] * 20, *[0.005] * 10)
+TAIL_S = (0.0, 0.0001, 0.0002, 0.0004, *[0.001] * 20, *[0.005] * 10)
 """When to look again after a hint: the wal-index is written after the frames that raise it."""
 BUSY_POLL_S = 0.001
 IDLE_POLL_S = 0.05
@@ -183,13 +183,23 @@ class WakeHub:
                 self._inotify.close()
 
     def _follow_hints(self, inotify: Inotify) -> None:
-        """One round with inotify: a hint and the looks after it, or the safety poll."""
-        hint = inotify.wait(self._watcher.poll_s or SAFETY_POLL_S)
-        for pause in TAIL_S if hint else (0.0,):
-            if pause and self._stop.wait(pause):
+        """One round with inotify: a hint and the looks after it, or the safety poll.
+
+        A new hint begins the looks anew: the commit that raised it may not be visible yet either.
+        """
+        if not inotify.wait(self._watcher.poll_s or SAFETY_POLL_S):
+            self._look()
+            return
+        step = 0
+        while step < len(TAIL_S):
+            if self._stop.wait(TAIL_S[step]):
                 return
-            if self._has_foreign_commit():
-                self.wake_all()
+            self._look()
+            step = 0 if inotify.wait(0) else step + 1
+
+    def _look(self) -> None:
+        if self._has_foreign_commit():
+            self.wake_all()
 
     def _follow_poll(self) -> None:
         """Polls that slow down while nothing happens; back to the caller about once a second."""

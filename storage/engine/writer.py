@@ -36,7 +36,9 @@ MAX_GROUP = 512
 @dataclass(slots=True, eq=False)
 class _Request(Generic[T]):
     fn: Callable[[Transaction], T]
-    answer: Callable[[_Request[Any]], None]
+    settle: Callable[[_Request[Any]], None]
+    """Gives the answer; on `loop` when there is one, else on the writer thread."""
+    loop: asyncio.AbstractEventLoop | None = None
     value: Any = None
     error: BaseException | None = None
     touched: frozenset[tuple[str, str]] = field(default_factory=frozenset)
@@ -167,7 +169,7 @@ class Writer:
         """Run `fn(tx)` on the writer thread; the future ends when its commit is done (and, with FULL, on disk)."""
         future: Future[T] = Future()
 
-        def answer(request: _Request[T]) -> None:
+        def settle(request: _Request[T]) -> None:
             if not future.set_running_or_notify_cancel():
                 return
             if request.error is not None:
@@ -175,7 +177,7 @@ class Writer:
             else:
                 future.set_result(request.value)
 
-        self._enqueue(_Request(fn, answer))
+        self._enqueue(_Request(fn, settle))
         return future
 
     async def run(self, fn: Callable[[Transaction], T]) -> T:
@@ -194,11 +196,7 @@ class Writer:
             else:
                 future.set_result(request.value)
 
-        def answer(request: _Request[T]) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, request)
-
-        self._enqueue(_Request(fn, answer))
+        self._enqueue(_Request(fn, settle, loop))
         return await future
 
     def _enqueue(self, request: _Request[Any]) -> None:
@@ -220,8 +218,7 @@ class Writer:
                     self._arrived.wait()
                 group = [self._queue.popleft() for _ in range(min(MAX_GROUP, len(self._queue)))]
             self._commit_group(group)
-            for request in group:
-                request.answer(request)
+            _answer(group)
 
     def _commit_group(self, group: list[_Request[Any]]) -> None:
         """Run the group in one transaction; a failing member undoes only itself."""
@@ -231,7 +228,7 @@ class Writer:
                 tx = self._begin()
                 try:
                     for request in group:
-                        self._run_member(tx, request)
+                        self._run_member(tx, request, alone=len(group) == 1)
                     touched.update(tx.touched)
                 except BaseException:
                     self._rollback(tx)
@@ -244,13 +241,16 @@ class Writer:
             return
         self.wake.committed(frozenset(touched))
 
-    def _run_member(self, tx: Transaction, request: _Request[Any]) -> None:
+    def _run_member(self, tx: Transaction, request: _Request[Any], *, alone: bool) -> None:
         try:
+            if alone:  # its savepoint would be the transaction
+                request.value = request.fn(tx)
+                return
             with tx.transaction():
                 request.value = request.fn(tx)
         except BaseException as error:
             request.error = error
-            if self._connection.get_autocommit():  # a full disk, an I/O error: the whole group is undone
+            if alone or self._connection.get_autocommit():  # a full disk, an I/O error: the whole group is undone
                 raise
 
     def close(self) -> None:
@@ -267,3 +267,21 @@ class Writer:
         self.wake.close(ClosedError(f"{self._path}: the database is closed"))
         with translated(self._path):
             self._connection.close()
+
+
+def _answer(group: list[_Request[Any]]) -> None:
+    """Give every answer; those for one event loop in one go, since each wake-up of a loop costs a system call."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Request[Any]]] = {}
+    for request in group:
+        if request.loop is None:
+            request.settle(request)
+        else:
+            by_loop.setdefault(request.loop, []).append(request)
+    for loop, requests in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle_all, requests)
+
+
+def _settle_all(requests: list[_Request[Any]]) -> None:
+    for request in requests:
+        request.settle(request)
