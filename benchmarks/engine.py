@@ -1,8 +1,8 @@
 """The engine against raw APSW doing the same SQL, and against other embedded queues; interleaved, in one run.
 
-Every workload runs ROUNDS times in turn with its floor, so that a busy moment of the machine hits both; the ratio is the
-median of the ratios of the rounds. Floors do no more than the SQL and JSON of the workload: no expiry, no dead letters,
-no types. Peers (huey, litequeue, persist-queue) are measured where they are installed:
+Every workload runs ROUNDS times in turn with its floor, so that a busy moment of the machine hits both; the ratio is
+the median of the ratios of the rounds. Floors do no more than the SQL and JSON of the workload: no expiry, no dead
+letters, no types. Peers (huey, litequeue, persist-queue) are measured where they are installed:
 `pip install huey litequeue persist-queue`.
 """
 
@@ -68,7 +68,7 @@ TAKE = (
 ACK = "DELETE FROM _honker_live WHERE id = ? AND worker_id = ? AND claim_expires_at >= ?"
 
 
-def per_second(number: int, work: Callable[[], None]) -> float:
+def per_second(number: int, work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return number / (time.perf_counter() - began)
@@ -79,22 +79,22 @@ def raw_enqueue(raw: Raw, n: int) -> tuple[str, tuple[Any, ...]]:
     return ENQUEUE, ("q", json.dumps(job(n)), now, 0, 3, None, now)
 
 
-# -- workloads: (name, floor, ours), each gets a fresh folder and returns operations a second ------------------------------
+# -- workloads: each gets a fresh folder and returns operations a second
 
 
 def w1_floor(folder: Path) -> float:
     raw = Raw(folder / "raw.db")
-    return per_second(SMALL, lambda: [raw.transaction(raw_enqueue(raw, n)) for n in range(SMALL)] and None)
+    return per_second(SMALL, lambda: [raw.transaction(raw_enqueue(raw, n)) for n in range(SMALL)])
 
 
 def w1_ours(folder: Path) -> float:
     queue = engine.open(folder / "e.db", durability="normal").queue("q")
-    return per_second(SMALL, lambda: [queue.enqueue(job(n)) for n in range(SMALL)] and None)
+    return per_second(SMALL, lambda: [queue.enqueue(job(n)) for n in range(SMALL)])
 
 
 def w2_floor(folder: Path) -> float:
     raw = Raw(folder / "raw.db")
-    return per_second(BIG, lambda: raw.transaction(*(raw_enqueue(raw, n) for n in range(BIG))) and None)
+    return per_second(BIG, lambda: raw.transaction(*(raw_enqueue(raw, n) for n in range(BIG))))
 
 
 def w2_ours(folder: Path) -> float:
@@ -118,10 +118,10 @@ def w3_floor(folder: Path) -> float:
             now = int(time.time())
             execute = raw.connection.execute
             execute("BEGIN IMMEDIATE")
-            ((job_id,),) = execute(SELECT, ("q", now)).fetchall()
-            ((_, payload),) = execute(TAKE, ("w", now + 300, job_id)).fetchall()
+            job_id = execute(SELECT, ("q", now)).fetchall()[0][0]
+            payload = execute(TAKE, ("w", now + 300, job_id)).fetchall()[0][1]
             execute("COMMIT")
-            json.loads(payload)
+            json.loads(str(payload))
             raw.transaction((ACK, (job_id, "w", now)))
 
     return per_second(SMALL, work)
@@ -199,20 +199,18 @@ def w4_ours(folder: Path) -> float:
 def w5_floor(folder: Path) -> float:
     raw = Raw(folder / "raw.db")
     return per_second(
-        SMALL, lambda: [raw.transaction((PUBLISH, ("t", None, json.dumps(job(n))))) for n in range(SMALL)] and None
+        SMALL, lambda: [raw.transaction((PUBLISH, ("t", None, json.dumps(job(n))))) for n in range(SMALL)]
     )
 
 
 def w5_ours(folder: Path) -> float:
     stream = engine.open(folder / "e.db", durability="normal").stream("t")
-    return per_second(SMALL, lambda: [stream.publish(job(n)) for n in range(SMALL)] and None)
+    return per_second(SMALL, lambda: [stream.publish(job(n)) for n in range(SMALL)])
 
 
 def w5b_floor(folder: Path) -> float:
     raw = Raw(folder / "raw.db")
-    return per_second(
-        BIG, lambda: raw.transaction(*((PUBLISH, ("t", None, json.dumps(job(n)))) for n in range(BIG))) and None
-    )
+    return per_second(BIG, lambda: raw.transaction(*((PUBLISH, ("t", None, json.dumps(job(n)))) for n in range(BIG))))
 
 
 def w5b_ours(folder: Path) -> float:
@@ -246,8 +244,8 @@ def w6_floor(folder: Path) -> float:
             ("t", after),
         ).fetchall():
             for row in rows:
-                json.loads(row[3])
-            after = rows[-1][0]
+                json.loads(str(row[3]))
+            after = int(str(rows[-1][0]))
 
     return per_second(BIG, work)
 
@@ -465,12 +463,13 @@ def end_to_end() -> None:
         producers = [subprocess.Popen([sys.executable, "-c", PRODUCER, path, str(seconds), "200"]) for _ in range(2)]
         found: list[float] = []
         readers = [
-            threading.Thread(target=lambda w=worker: found.extend(float(line) for line in w.stdout or ()))  # type: ignore[misc]
+            threading.Thread(target=lambda w=worker: found.extend(float(line) for line in w.stdout or ()))
             for worker in workers
         ]
         for reader in readers:
             reader.start()
-        for process in (*producers, *workers):
+        everybody: list[subprocess.Popen[Any]] = [*producers, *workers]
+        for process in everybody:
             process.wait()
         for reader in readers:
             reader.join()
@@ -502,15 +501,15 @@ def huey_peer(folder: Path) -> tuple[float, float]:
     from huey import SqliteHuey  # type: ignore[import-not-found]
 
     huey = SqliteHuey(filename=str(folder / "h.db"))
-    put = per_second(SMALL, lambda: [huey.storage.enqueue(json.dumps(job(n)).encode()) for n in range(SMALL)] and None)
-    return put, per_second(SMALL, lambda: [json.loads(huey.storage.dequeue()) for _ in range(SMALL)] and None)
+    put = per_second(SMALL, lambda: [huey.storage.enqueue(json.dumps(job(n)).encode()) for n in range(SMALL)])
+    return put, per_second(SMALL, lambda: [json.loads(huey.storage.dequeue()) for _ in range(SMALL)])
 
 
 def litequeue_peer(folder: Path) -> tuple[float, float]:
     from litequeue import LiteQueue  # type: ignore[import-not-found]
 
     queue = LiteQueue(str(folder / "l.db"))
-    put = per_second(SMALL, lambda: [queue.put(json.dumps(job(n))) for n in range(SMALL)] and None)
+    put = per_second(SMALL, lambda: [queue.put(json.dumps(job(n))) for n in range(SMALL)])
 
     def take() -> None:
         for _ in range(SMALL):
@@ -525,7 +524,7 @@ def persistqueue_peer(folder: Path) -> tuple[float, float]:
     import persistqueue  # type: ignore[import-not-found]
 
     queue = persistqueue.SQLiteAckQueue(str(folder / "p"), auto_commit=True)
-    put = per_second(SMALL, lambda: [queue.put(job(n)) for n in range(SMALL)] and None)
+    put = per_second(SMALL, lambda: [queue.put(job(n)) for n in range(SMALL)])
 
     def take() -> None:
         for _ in range(SMALL):

@@ -88,7 +88,7 @@ def checked(params: Params) -> Sequence[Value]:
         ParameterError: not a positional sequence.
     """
     if params.__class__ is tuple or params.__class__ is list:
-        return params  # type: ignore[return-value]
+        return params
     if params is None:
         return ()
     if isinstance(params, str | bytes) or not isinstance(params, Sequence):

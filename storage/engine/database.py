@@ -28,7 +28,7 @@ from storage.engine.tasks import Task
 from storage.engine.transaction import Transaction
 from storage.engine.wake import WakeHub, Watcher
 from storage.engine.worker import run_workers
-from storage.engine.writer import Writer
+from storage.engine.writer import WriteBlock, Writer
 
 T = TypeVar("T")
 
@@ -95,16 +95,14 @@ class Database:
             raise ReadOnlyError(f"{self.path}: opened read-only")
         return self._writer
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> WriteBlock:
         """A write transaction on the calling thread; commits when the block ends, rolls back when it raises.
 
         Raises:
             NestedTransactionError: this thread holds one already; use `tx.transaction()`.
             BusyError, FullError, ReadOnlyError, DiskError: nothing was written.
         """
-        with self._writable.transaction() as tx:
-            yield tx
+        return self._writable.transaction()
 
     async def run(self, fn: Callable[[Transaction], T]) -> T:
         """Run `fn(tx)` on the writer thread and return its result after the commit.

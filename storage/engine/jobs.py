@@ -13,7 +13,8 @@ pending jobs. Only with *mixed* priorities in flight jobs of the same priority a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 from storage.engine.connection import Value
 from storage.engine.readers import Snapshot
@@ -61,10 +62,10 @@ SELECT id, queue, payload, priority, run_at, attempts, max_attempts, ?2, created
 WHERE id = ?1"""
 
 OWNED = "id = ? AND worker_id = ? AND claim_expires_at >= ?"
+SQL_ACK = f"DELETE FROM _honker_live WHERE {OWNED}"
 
 
-@dataclass(frozen=True, slots=True)
-class JobRow:
+class JobRow(NamedTuple):
     """A row of `_honker_live`; times in unix seconds. `last_error` is that of the attempt before."""
 
     id: int
@@ -82,8 +83,7 @@ class JobRow:
     last_error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     id: int
     attempts: int
     max_attempts: int
@@ -148,11 +148,11 @@ def _candidates(tx: Transaction, queue: str, number: int, now: float) -> list[_C
     if highest is None:
         return []
     if highest == lowest:
-        found = [_Candidate(*row) for row in tx.rows(SQL_DUE.format(limit=number), (queue, now))]
+        found = [_Candidate(*row) for row in tx.rows(_limited(SQL_DUE, number), (queue, now))]
     else:
         found = _by_priority(tx, queue, number, now, highest)
     if first_end is not None and first_end < int(now):
-        found += [_Candidate(*row) for row in tx.rows(SQL_ABANDONED.format(limit=number), (queue, int(now)))]
+        found += [_Candidate(*row) for row in tx.rows(_limited(SQL_ABANDONED, number), (queue, int(now)))]
         found.sort(key=lambda candidate: candidate.rank)
     return found[:number]
 
@@ -160,7 +160,7 @@ def _candidates(tx: Transaction, queue: str, number: int, now: float) -> list[_C
 def _by_priority(tx: Transaction, queue: str, number: int, now: float, priority: int | None) -> list[_Candidate]:
     found: list[_Candidate] = []
     while priority is not None and len(found) < number:
-        sql = SQL_DUE_AT.format(limit=number - len(found))
+        sql = _limited(SQL_DUE_AT, number - len(found))
         found += [_Candidate(*row) for row in tx.rows(sql, (queue, now, priority))]
         below = tx.rows(SQL_NEXT_PRIORITY, (queue, priority))
         priority = below[0][0] if below else None
@@ -171,19 +171,32 @@ def _take(tx: Transaction, jobs: list[int], worker: str, until: int, now: int) -
     """Put a claim on jobs; they come back in the order given."""
     if not jobs:
         return []
-    which, target = ("= ?3", jobs[0]) if len(jobs) == 1 else ("IN (SELECT value FROM json_each(?3))", _json(jobs))
-    params: tuple[Value, ...] = (worker, until, target)
-    claimed_at = ""
+    one = len(jobs) == 1
+    params: tuple[Value, ...] = (worker, until, jobs[0] if one else _json(jobs))
     if tx.has_claimed_at:
-        claimed_at, params = ", claimed_at = ?4", (*params, now)
-    rows = tx.rows(
+        params = (*params, now)
+    rows = tx.rows(_sql_take(one, tx.has_claimed_at), params)
+    if len(rows) == 1:
+        found = [JobRow(*rows[0])]
+    else:
+        by_id = {row[0]: JobRow(*row) for row in rows}
+        found = [by_id[job] for job in jobs]
+    return [row if row.attempts == 1 else row._replace(last_error=last_error(tx, row.id)) for row in found]
+
+
+@cache
+def _sql_take(one: bool, claimed_at: bool) -> str:
+    which = "= ?3" if one else "IN (SELECT value FROM json_each(?3))"
+    return (
         "UPDATE _honker_live SET state = 'processing', worker_id = ?1, claim_expires_at = ?2, attempts = attempts + 1"
-        f"{claimed_at} WHERE id {which} RETURNING {COLUMNS}",
-        params,
+        f"{', claimed_at = ?4' if claimed_at else ''} WHERE id {which} RETURNING {COLUMNS}"
     )
-    by_id = {row[0]: JobRow(*row) for row in rows}
-    found = [by_id[job] for job in jobs]
-    return [row if row.attempts == 1 else replace(row, last_error=last_error(tx, row.id)) for row in found]
+
+
+@lru_cache(128)
+def _limited(sql: str, limit: int) -> str:
+    """The statement with its literal LIMIT; the same string each time, so that it is hashed once."""
+    return sql.format(limit=limit)
 
 
 def _json(jobs: list[int]) -> str:
@@ -221,7 +234,7 @@ def ack(tx: Transaction, job: int, worker: str, *, now: float, attempts: int | N
 
     A caller that knows that this was the first of the `attempts` saves looking for an error to forget.
     """
-    tx.execute(f"DELETE FROM _honker_live WHERE {OWNED}", (job, worker, int(now)))
+    tx.execute(SQL_ACK, (job, worker, int(now)))
     if not tx.changes:
         return False
     if attempts != 1:
@@ -303,7 +316,7 @@ def cancel(tx: Transaction, job: int) -> bool:
 def get_job(source: Snapshot | Transaction, job: int) -> JobRow | None:
     """Return a job that is pending or processing."""
     rows = source.rows(f"SELECT {COLUMNS} FROM _honker_live WHERE id = ?", (job,))
-    return replace(JobRow(*rows[0]), last_error=last_error(source, job)) if rows else None
+    return JobRow(*rows[0])._replace(last_error=last_error(source, job)) if rows else None
 
 
 def last_error(source: Snapshot | Transaction, job: int) -> str | None:

@@ -272,7 +272,7 @@ class Queue:
         """Return a pending or processing job as a dictionary of its columns, None when there is none. Reads only."""
         with self._db.snapshot() as snapshot:
             row = jobs.get_job(snapshot, job_id)
-        return None if row is None else {name: getattr(row, name) for name in row.__slots__}
+        return None if row is None else row._asdict()
 
     def next_claim_at(self) -> int:
         """When the next job can be claimed, unix seconds; 0 when there is none. Reads only."""

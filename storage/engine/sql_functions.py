@@ -60,11 +60,11 @@ def _functions(
 
     def claim_batch(queue: str, worker: str, number: int, timeout_s: float) -> str:
         rows = jobs.claim(current(), queue, worker, number, timeout_s, now=clock())
-        return json.dumps([{name: getattr(row, name) for name in row.__slots__} for row in rows])
+        return json.dumps([row._asdict() for row in rows])
 
     def get_job(job: int) -> str:
         row = jobs.get_job(current(), job)
-        return "" if row is None else json.dumps({name: getattr(row, name) for name in row.__slots__})
+        return "" if row is None else json.dumps(row._asdict())
 
     def notify(channel: str, payload: str) -> int:
         return current().notify(channel, _json(payload))

@@ -115,6 +115,11 @@ class WakeHub:
         self._inotify: Inotify | None = None
         self._thread: threading.Thread | None = None
 
+    @property
+    def has_waiters(self) -> bool:
+        """Whether anybody waits; a waiter that is added meanwhile looks at the database by itself first."""
+        return bool(self._waiters)
+
     def add(self, topics: Iterable[Topic] | None) -> Waiter:
         """Register a waiter for the topics (None: every commit) on the running event loop."""
         waiter = Waiter(None if topics is None else frozenset(topics), asyncio.get_running_loop())

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import apsw
@@ -66,8 +67,7 @@ class Writer:
 
     # -- the slot ------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> WriteBlock:
         """BEGIN IMMEDIATE … COMMIT on the calling thread; ROLLBACK when the block raises.
 
         Raises:
@@ -75,15 +75,7 @@ class Writer:
             BusyError: another process held the write lock for longer than the busy time-out.
             FullError, DiskError: nothing was written.
         """
-        with self._held():
-            tx = self._begin()
-            try:
-                yield tx
-            except BaseException:
-                self._rollback(tx)
-                raise
-            self._commit(tx)
-        self.wake.committed(tx.touched)
+        return WriteBlock(self)
 
     @contextmanager
     def exclusive(self) -> Iterator[apsw.Connection]:
@@ -93,25 +85,37 @@ class Writer:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
+        self.take()
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def take(self) -> None:
+        """Take the slot, waiting for other threads."""
         me = threading.get_ident()
         if self._owner == me:
             raise NestedTransactionError("nested db.transaction(): this thread already holds the writer")
-        with self._slot:
-            if self._closed:
-                raise ClosedError(f"{self._path}: the database is closed")
-            self._owner = me
-            try:
-                yield
-            finally:
-                self._owner = None
+        self._slot.acquire()
+        if self._closed:
+            self._slot.release()
+            raise ClosedError(f"{self._path}: the database is closed")
+        self._owner = me
+
+    def leave(self) -> None:
+        """Give the slot back, and pass on what was noticed of other processes meanwhile."""
+        self._owner = None
+        self._slot.release()
         if self._foreign:
             self._foreign = False
             self.wake.wake_all()
 
-    def _begin(self) -> Transaction:
+    def begin(self) -> Transaction:
+        """BEGIN; the caller holds the slot."""
         with translated(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
-            self._note_data_version()
+            if self.wake.has_waiters:
+                self._note_data_version()
         self._current = Transaction(self._connection, self._path, has_claimed_at=self.has_claimed_at)
         return self._current
 
@@ -120,15 +124,17 @@ class Writer:
             raise ClosedError("a honker_ function outside a transaction")
         return self._current
 
-    def _commit(self, tx: Transaction) -> None:
+    def commit(self, tx: Transaction) -> None:
+        """COMMIT, or undo everything and say why."""
         tx.finish()
         try:
             self._connection.execute("COMMIT")
         except apsw.Error as error:
-            self._rollback(tx)
+            self.rollback(tx)
             raise from_apsw(error, self._path) from error
 
-    def _rollback(self, tx: Transaction) -> None:
+    def rollback(self, tx: Transaction) -> None:
+        """Undo everything."""
         tx.finish()
         if not self._connection.get_autocommit():  # a full disk rolls back by itself
             with translated(self._path):
@@ -225,15 +231,15 @@ class Writer:
         touched: set[tuple[str, str]] = set()
         try:
             with self._held():
-                tx = self._begin()
+                tx = self.begin()
                 try:
                     for request in group:
                         self._run_member(tx, request, alone=len(group) == 1)
                     touched.update(tx.touched)
                 except BaseException:
-                    self._rollback(tx)
+                    self.rollback(tx)
                     raise
-                self._commit(tx)
+                self.commit(tx)
         except BaseException as error:  # noqa: BLE001 - every member is told; none is dropped
             for request in group:
                 if request.error is None:
@@ -267,6 +273,43 @@ class Writer:
         self.wake.close(ClosedError(f"{self._path}: the database is closed"))
         with translated(self._path):
             self._connection.close()
+
+
+class WriteBlock:
+    """`with writer.transaction() as tx`. A class, since it stands around every single write: a third of the time that
+    nested context managers take.
+    """
+
+    __slots__ = ("_tx", "_writer")
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._tx: Transaction | None = None
+
+    def __enter__(self) -> Transaction:
+        writer = self._writer
+        writer.take()
+        try:
+            self._tx = writer.begin()
+        except BaseException:
+            writer.leave()
+            raise
+        return self._tx
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        writer, tx = self._writer, self._tx
+        assert tx is not None, "entered"
+        try:
+            if kind is None:
+                writer.commit(tx)
+            else:
+                writer.rollback(tx)
+        finally:
+            writer.leave()
+        if kind is None and writer.wake.has_waiters:
+            writer.wake.committed(tx.touched)
 
 
 def _answer(group: list[_Request[Any]]) -> None:
