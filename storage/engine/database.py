@@ -158,6 +158,10 @@ class Database:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
+    def read_if_free(self, fn: Callable[[Snapshot], None]) -> None:
+        """Run one statement through `fn(snapshot)` on this thread if a reader is free at once, else not at all."""
+        self._readers.try_read(fn)
+
     # -- streams and channels ------------------------------------------------------------------------------------
 
     def stream(self, name: str) -> Stream:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from storage.engine.connection import Row
 from storage.engine.errors import UsageError
 from storage.engine.payload import loads
 from storage.engine.readers import Snapshot
@@ -56,7 +59,8 @@ class Listener:
         self.channel = channel
         self._fallback_poll_s = fallback_poll_s
         self._waiter: Waiter | None = None
-        self._pending: list[Notification] = []
+        self._lock = threading.Lock()
+        self._pending: deque[Row] = deque()
         with db.snapshot() as snapshot:
             self._position = int(snapshot.rows("SELECT coalesce(max(id), 0) FROM _honker_notifications")[0][0])
 
@@ -65,15 +69,14 @@ class Listener:
 
     async def __anext__(self) -> Notification:
         if self._waiter is None:
-            self._waiter = self._db.wake.add([("notify", self.channel)])
+            self._waiter = self._db.wake.add([("notify", self.channel)], fetch=self._prefetch)
         while not self._pending:
             self._waiter.clear()  # before the read, so that a commit in between is not missed
-            self._pending = await self._db.read(self._read)
+            await self._db.read(self._fetch)
             if not self._pending:
                 await self._waiter.wait(self._fallback_poll_s)
-        notification = self._pending.pop(0)
-        self._position = notification.id
-        return notification
+        row = self._pending.popleft()
+        return Notification(row[0], row[1], loads(row[2]), row[3])
 
     def close(self) -> None:
         """Stop being woken; idempotent."""
@@ -81,10 +84,18 @@ class Listener:
             self._db.wake.remove(self._waiter)
             self._waiter = None
 
-    def _read(self, snapshot: Snapshot) -> list[Notification]:
-        rows = snapshot.rows(
-            "SELECT id, channel, payload, created_at FROM _honker_notifications"
-            " WHERE channel = ? AND id > ? ORDER BY id LIMIT ?",
-            (self.channel, self._position, READ_BATCH),
-        )
-        return [Notification(row[0], row[1], loads(row[2]), row[3]) for row in rows]
+    def _prefetch(self) -> None:
+        """By the thread that committed: saves the listener a detour over a reader thread (0.1 ms of 0.2)."""
+        self._db.read_if_free(self._fetch)
+
+    def _fetch(self, snapshot: Snapshot) -> None:
+        """Take what is new, in order, once: the committing threads and our own reads take turns."""
+        with self._lock:
+            rows = snapshot.rows(
+                "SELECT id, channel, payload, created_at FROM _honker_notifications"
+                " WHERE channel = ? AND id > ? ORDER BY id LIMIT ?",
+                (self.channel, self._position, READ_BATCH),
+            )
+            if rows:
+                self._position = rows[-1][0]
+                self._pending.extend(rows)

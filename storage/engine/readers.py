@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,6 +63,26 @@ class Readers:
                         connection.execute("ROLLBACK")
             finally:
                 self._give(connection)
+
+    def try_read(self, fn: Callable[[Snapshot], None]) -> bool:
+        """Run `fn` if an open connection is free at once; False when none is.
+
+        There is no transaction around it: each statement of `fn` sees a state of its own.
+        """
+        if not self._permits.acquire(blocking=False):
+            return False
+        try:
+            with self._lock:
+                connection = self._free.pop() if self._free and not self._closed else None
+            if connection is None:
+                return False
+            try:
+                fn(Snapshot(connection, self._path))
+            finally:
+                self._give(connection)
+        finally:
+            self._permits.release()
+        return True
 
     def _take(self) -> apsw.Connection:
         with self._lock:

@@ -30,7 +30,6 @@ TAIL_S = (0.0, 0.0001, 0.0002, 0.0004, *[0.001] * 20, *[0.005] * 10)
 """When to look again after a hint: the wal-index is written after the frames that raise it."""
 BUSY_POLL_S = 0.001
 IDLE_POLL_S = 0.05
-FILE_CHECK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,15 @@ class Waiter:
     The flag is level-triggered: a wake between `clear()` and `wait()` makes `wait()` return at once.
     """
 
-    def __init__(self, topics: frozenset[Topic] | None, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        topics: frozenset[Topic] | None,
+        loop: asyncio.AbstractEventLoop,
+        fetch: Callable[[], None] | None = None,
+    ) -> None:
         self.topics = topics
+        self.fetch = fetch
+        """Called by the thread that committed, before the wake: it may look at the database where that costs least."""
         self.error: Exception | None = None
         self._event = asyncio.Event()
         self._loop = loop
@@ -120,9 +126,9 @@ class WakeHub:
         """Whether anybody waits; a waiter that is added meanwhile looks at the database by itself first."""
         return bool(self._waiters)
 
-    def add(self, topics: Iterable[Topic] | None) -> Waiter:
+    def add(self, topics: Iterable[Topic] | None, fetch: Callable[[], None] | None = None) -> Waiter:
         """Register a waiter for the topics (None: every commit) on the running event loop."""
-        waiter = Waiter(None if topics is None else frozenset(topics), asyncio.get_running_loop())
+        waiter = Waiter(None if topics is None else frozenset(topics), asyncio.get_running_loop(), fetch)
         with self._lock:
             waiter.error = self._error
             self._waiters.add(waiter)
@@ -144,6 +150,8 @@ class WakeHub:
         with self._lock:
             due = [w for w in self._waiters if w.topics is None or w.topics & touched]
         for waiter in due:
+            if waiter.fetch is not None:
+                waiter.fetch()
             waiter.wake()
 
     def wake_all(self, error: Exception | None = None) -> None:
@@ -177,15 +185,29 @@ class WakeHub:
         try:
             while not self._stop.is_set():
                 self._someone.wait()
-                if self._stop.is_set() or not self._same_file():
-                    return
-                if self._inotify is not None:
-                    self._follow_hints(self._inotify)
-                else:
-                    self._follow_poll()
+                if not self._stop.is_set():
+                    self._follow_hints(self._inotify) if self._inotify is not None else self._follow_poll()
+        except Exception as error:  # noqa: BLE001 - told to everybody who waits, now and later: nobody hangs
+            with self._lock:
+                self._error = error
+            self.wake_all(error)
         finally:
             if self._inotify is not None:
                 self._inotify.close()
+
+    def _look(self) -> bool:
+        """Wake everybody when another process has committed; tells whether it has.
+
+        Raises:
+            FileReplacedError: the path does not name the file any more that we have open.
+            EngineError: the file cannot be read any more.
+        """
+        if _identity(self._path) != self._identity:
+            raise FileReplacedError(f"{self._path}: the file was replaced or removed while it was open")
+        if not self._has_foreign_commit():
+            return False
+        self.wake_all()
+        return True
 
     def _follow_hints(self, inotify: Inotify) -> None:
         """One round with inotify: a hint and the looks after it, or the safety poll.
@@ -202,33 +224,13 @@ class WakeHub:
             self._look()
             step = 0 if inotify.wait(0) else step + 1
 
-    def _look(self) -> None:
-        if self._has_foreign_commit():
-            self.wake_all()
-
     def _follow_poll(self) -> None:
-        """Polls that slow down while nothing happens; back to the caller about once a second."""
-        pause, waited = BUSY_POLL_S, 0.0
-        while waited < FILE_CHECK_S and self._someone.is_set():
-            step = self._watcher.poll_s or pause
-            if self._stop.wait(step):
+        """Polls that slow down while nothing happens, as long as somebody waits."""
+        pause = BUSY_POLL_S
+        while self._someone.is_set():
+            if self._stop.wait(self._watcher.poll_s or pause):
                 return
-            waited += step
-            if self._has_foreign_commit():
-                self.wake_all()
-                pause = BUSY_POLL_S
-            else:
-                pause = min(pause * 1.5, IDLE_POLL_S)
-
-    def _same_file(self) -> bool:
-        """Whether the path still names the file that we have open; if not, everybody is told."""
-        if _identity(self._path) == self._identity:
-            return True
-        error = FileReplacedError(f"{self._path}: the file was replaced or removed while it was open")
-        with self._lock:
-            self._error = error
-        self.wake_all(error)
-        return False
+            pause = BUSY_POLL_S if self._look() else min(pause * 1.5, IDLE_POLL_S)
 
 
 def _identity(path: str) -> tuple[int, int] | None:

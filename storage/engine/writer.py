@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -162,8 +162,12 @@ class Writer:
         try:
             if self._closed:
                 return False
-            with suppress(apsw.BusyError):  # a checkpoint or recovery of another process: look again at the next poll
+            try:
                 self._note_data_version()
+            except apsw.BusyError:
+                return False  # a recovery of another process: the next look comes
+            except apsw.Error as error:
+                raise from_apsw(error, self._path) from error
             found, self._foreign = self._foreign, False
             return found
         finally:
