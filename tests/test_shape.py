@@ -25,7 +25,7 @@ def test_a_module_fits_in_the_head(file: Path) -> None:
     text = file.read_text()
     assert text.count("\n") <= MAX_LINES
     assert text.startswith('"""')
-    assert len(text.split("\n", 1)[0]) > 20, "says what it is for"
+    assert len(text.split("\n", 1)[0]) > 15, "says what it is for"
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
 
 

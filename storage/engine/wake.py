@@ -72,10 +72,13 @@ class Waiter:
         self.error: Exception | None = None
         self._event = asyncio.Event()
         self._loop = loop
+        self._thread = threading.get_ident()
 
     def wake(self) -> None:
         """Set the flag. A loop that is already closed has nobody left to wake."""
-        if not self._loop.is_closed():
+        if threading.get_ident() == self._thread:  # the loop's own: no system call to wake it
+            self._event.set()
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._event.set)
 
     def clear(self) -> None:
