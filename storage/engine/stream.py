@@ -126,6 +126,10 @@ class Stream:
         with self._db.snapshot() as snapshot:
             return read_events(snapshot, self.name, after, limit)
 
+    def _read_since(self, offset: int, limit: int = READ_BATCH) -> list[Event]:
+        """Honker's name for `read`."""
+        return self.read(offset, limit)
+
     def get_offset(self, consumer: str) -> int:
         """Return the saved offset of a consumer, 0 when it has none."""
         with self._db.snapshot() as snapshot:
@@ -176,7 +180,7 @@ class Stream:
         finally:
             self._db.wake.remove(waiter)
             if saves and position > saved and not self._db.closed:
-                self._db.submit(lambda tx: save_offset(tx, str(consumer), self.name, position)).result()
+                await self._save(consumer, position)
 
     async def _start(self, consumer: str | None) -> int:
         if consumer is None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -180,3 +183,36 @@ async def test_the_outbox_delivers_what_was_committed(db: Database) -> None:
         db.outbox("mail", print)
     with pytest.raises(TypeError):
         db.outbox("bad", "not callable")  # type: ignore[arg-type]
+
+
+MODULE = """
+from pathlib import Path
+from storage import engine
+db = engine.open(Path(__file__).with_suffix(".db"))
+
+@db.task("mail", name="send")
+def send(to):
+    return "sent to " + to
+"""
+
+
+def test_the_worker_command_runs_tasks_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    (tmp_path / "jobs.py").write_text(MODULE)
+    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[3]))
+    command = [sys.executable, "-m", "storage.engine", "worker", "jobs:db"]
+    listed = subprocess.run(
+        [*command, "--list"], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+    )
+    assert listed.stdout == "mail\tsend\n"
+    db = engine.open(tmp_path / "jobs.db")
+    queue = db.queue("mail")
+    job = queue.enqueue({"__honker_task__": {"task": "send", "args": ["alice"], "kwargs": {}}})
+    with subprocess.Popen([*command, "--concurrency", "1"], cwd=tmp_path, env=environment) as worker:
+        assert asyncio.run(queue.wait_result(job, timeout=LIMIT_S)) == "sent to alice"
+        worker.terminate()
+        assert worker.wait(LIMIT_S) == 0
+    db.close()
+    wrong = subprocess.run(
+        [*command[:-1], "json:dumps"], cwd=tmp_path, env=environment, check=False, capture_output=True
+    )
+    assert wrong.returncode == 2
