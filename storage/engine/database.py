@@ -7,11 +7,14 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
-from storage.engine import schema
+import apsw
+
+from storage.engine import schema, sql_functions
 from storage.engine.connection import Durability, Params, create_private
 from storage.engine.cron import CronSchedule
 from storage.engine.errors import ReadOnlyError, UsageError
@@ -67,7 +70,7 @@ class Database:
         self._writer: Writer | None = None
         if not read_only:
             create_private(path)
-            self._writer = Writer(path, durability, watcher, clock)
+            self._writer = Writer(path, durability, watcher, partial(sql_functions.register, clock=clock))
         self._readers = Readers(path, max_readers, read_only=read_only)
         self._pool = ThreadPoolExecutor(max_readers, thread_name_prefix="engine-reader")
         try:
@@ -116,6 +119,10 @@ class Database:
         """Like `run`, from any thread."""
         return self._writable.submit(fn)
 
+    def exclusive(self) -> AbstractContextManager[apsw.Connection]:
+        """The write connection itself, outside a transaction, for maintenance; nobody else writes meanwhile."""
+        return self._writable.exclusive()
+
     def barrier(self) -> None:
         """Return when everything that any process committed so far is on disk.
 
@@ -123,7 +130,7 @@ class Database:
         `synchronous=NORMAL`, a commit alone does not say so. It commits one page with `synchronous=FULL`: the fsync
         of the WAL covers every frame before it.
         """
-        with self._writable.exclusive() as connection:
+        with self.exclusive() as connection:
             version = int(connection.pragma("user_version"))
             connection.pragma("synchronous", "full")
             try:

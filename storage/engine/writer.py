@@ -18,17 +18,19 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import apsw
 
-from storage.engine import sql_functions
 from storage.engine.connection import Durability, connect, file_of
 from storage.engine.errors import ClosedError, NestedTransactionError, from_apsw, translated
 from storage.engine.transaction import Transaction
 from storage.engine.wake import WakeHub, Watcher
 
 T = TypeVar("T")
+
+Prepare: TypeAlias = Callable[[apsw.Connection, Callable[[], Transaction]], None]
+"""Makes the write connection ready: gets it, and a function that gives the transaction that is open on it."""
 
 MAX_GROUP = 512
 """Functions that share one commit; bounds how long the first of them waits."""
@@ -48,12 +50,12 @@ class _Request(Generic[T]):
 class Writer:
     """Owns the write connection of one database."""
 
-    def __init__(self, path: str, durability: Durability, watcher: Watcher, clock: Callable[[], float]) -> None:
+    def __init__(self, path: str, durability: Durability, watcher: Watcher, prepare: Prepare) -> None:
         self._path = path
         self._connection = connect(path, durability=durability, query_only=False)
         self.has_claimed_at = False
         self._current: Transaction | None = None
-        sql_functions.register(self._connection, self._open_transaction, clock)
+        prepare(self._connection, self._open_transaction)
         self._slot = threading.Lock()
         self._owner: int | None = None
         self._closing = False  # no new work is taken

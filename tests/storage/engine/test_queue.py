@@ -328,12 +328,10 @@ def steps_of_a_claim(db: Database, queue: Queue) -> int:
         steps += 1
         return False
 
-    writer = db._writer
-    assert writer is not None
-    with writer.exclusive() as connection:
+    with db.exclusive() as connection:
         connection.set_progress_handler(count, 1)
     job = must(queue.claim_one("counted"))
-    with writer.exclusive() as connection:
+    with db.exclusive() as connection:
         connection.set_progress_handler(None)
     job.ack()
     return steps

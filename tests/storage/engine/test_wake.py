@@ -122,7 +122,7 @@ while n < commits:
         db.close()
         db = engine.open(sys.argv[1], durability="normal")
     elif kind < 0.1:
-        with db._writer.exclusive() as connection:
+        with db.exclusive() as connection:
             connection.pragma("wal_checkpoint", rng.choice(["passive", "restart"]))
     elif kind < 0.15:
         time.sleep(rng.random() * 0.003)
