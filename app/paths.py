@@ -30,6 +30,11 @@ class Paths:
         return self.data_dir / "hub.json"
 
     @property
+    def log_file(self) -> Path:
+        """What happened while the terminal UI ran the services."""
+        return self.data_dir / "tui.log"
+
+    @property
     def hub_dir(self) -> Path:
         """The files of the hub, when this machine is one."""
         return self.data_dir / "hub"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.context import Context, json_option, print_json, say
+from app.cli.context import Context, camel, json_option, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from storage.engine import Database
@@ -126,7 +125,7 @@ def list_(context: Context, as_json: bool) -> None:
     with _system(context) as db, db.snapshot() as snapshot:
         keys = list_keys(snapshot)
     if as_json:
-        print_json([{"id": k.id, "spoke": k.spoke, "tenant": k.tenant, "enabled": k.enabled} for k in keys])
+        print_json(camel(keys))
         return
     for found in keys:
         click.echo(f"{found.id[:8]}  {found.tenant:<12} {found.spoke:<24} {'enabled' if found.enabled else 'disabled'}")
@@ -146,7 +145,7 @@ def spokes(context: Context, as_json: bool) -> None:
 
     found = list_spokes(_directory(context))
     if as_json:
-        print_json([asdict(row) for row in found])
+        print_json(camel(found))
         return
     if not found:
         say("no spoke has been here yet — make a key: spoke hub key create NAME")

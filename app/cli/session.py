@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 
 import click
 
-from app.cli.context import SESSION_ENV, Context, Progress, json_option, new_id, now, print_json, say
+from app.cli.context import SESSION_ENV, Context, Progress, camel, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.services.projector import catch_up
@@ -123,7 +122,7 @@ def show(context: Context, session_id: str | None, width: int | None, ascii_only
                 found = find_session(snapshot, session_id)
             calls = read_calls(snapshot, found.id)
     if as_json:
-        print_json({**_as_json(found), "calls": [asdict(call) for call in calls]})
+        print_json({**_as_json(found), "calls": camel(calls)})
         return
     columns = width or shutil.get_terminal_size().columns
     click.echo("\n".join(waterfall_lines(found, calls, now().timestamp() * 1000, columns, ascii_only=ascii_only)))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
-from app.cli.context import Context, json_option, now, print_json
+from app.cli.context import Context, camel, json_option, now, print_json
 from app.views.link import link_details
 from storage.process_lock import holder
 from sync.spoke.status import read_status
@@ -38,6 +36,6 @@ def status(context: Context, as_json: bool) -> None:
         link = read_status(snapshot)
     pid = holder(context.paths.daemon_lock)
     if as_json:
-        print_json({**asdict(link), "unsent": link.unsent, "daemon_pid": pid})
+        print_json({**camel(link), "unsent": link.unsent, "daemonPid": pid})
     else:
         click.echo("\n".join(link_details(link, round(now().timestamp() * 1000), running=pid is not None)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import ExitStack
 from functools import partial
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 import click
 
@@ -45,6 +48,7 @@ def open_tui(context: Context, *, ascii_only: bool = False) -> None:
     ascii_only = ascii_only or bool(os.environ.get("SPOKE_ASCII")) or "utf" not in encoding
     if os.environ.get("TERM") == "dumb":
         os.environ.setdefault("NO_COLOR", "1")
+    log_to_file(context.paths.log_file)
     with ExitStack() as stack:
         lock = ProcessLock(context.paths.daemon_lock)
         try:
@@ -54,6 +58,15 @@ def open_tui(context: Context, *, ascii_only: bool = False) -> None:
             alone = False  # a daemon, or another TUI, runs the services
         db = stack.enter_context(context.database())
         _run(context, db, settings.name, ascii_only=ascii_only, alone=alone)
+
+
+def log_to_file(path: Path) -> None:
+    """While the screen is ours, what happens goes into a file; it is cut at 1 MB, one older one is kept."""
+    handler = RotatingFileHandler(path, maxBytes=1_000_000, backupCount=1, encoding="utf-8")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler]
+    )
+    logging.getLogger("websockets").setLevel(logging.WARNING)
 
 
 def _run(context: Context, db: Database, name: str, *, ascii_only: bool, alone: bool) -> None:

@@ -31,6 +31,7 @@ Inputs: TypeAlias = "asyncio.Queue[core.Input | Exception]"
 
 OPEN_TIMEOUT_S = 10.0
 PING_S = 20.0
+STOP_GRACE_S = 1.0
 
 
 class Uplink:
@@ -70,7 +71,7 @@ class Uplink:
         while not stop.is_set():
             began = time.monotonic()
             try:
-                await self._session(stop)
+                await self._session_until(stop)
                 return
             except (LinkError, WebSocketException, OSError, TimeoutError) as error:
                 if time.monotonic() - began > STABLE_S:
@@ -87,6 +88,21 @@ class Uplink:
                 )
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), wait_s)
+
+    async def _session_until(self, stop: asyncio.Event) -> None:
+        """A session that also ends when `stop` comes while it is still dialling."""
+        session = asyncio.create_task(self._session(stop), name="uplink-session")
+        stopping = asyncio.create_task(stop.wait(), name="uplink-stopping")
+        try:
+            await asyncio.wait({session, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not session.done():
+                await asyncio.wait({session}, timeout=STOP_GRACE_S)  # it ends by itself once it is connected
+        finally:
+            stopping.cancel()
+            session.cancel()
+            await asyncio.wait({session})
+        if not session.cancelled():
+            session.result()
 
     async def _session(self, stop: asyncio.Event) -> None:
         """One connection, from dialling to its end; returns only when `stop` is set."""

@@ -112,8 +112,8 @@ def test_what_a_recorded_command_records_is_its_child(node: Path) -> None:
     )
     calls = json.loads(shown.stdout)["calls"]
     root, *children = calls
-    assert [call["operation_id"] for call in calls] == ["command.sh", "command.true", "system.info"]
-    assert {child["parent_id"] for child in children} == {root["request_id"]}
+    assert [call["operationId"] for call in calls] == ["command.sh", "command.true", "system.info"]
+    assert {child["parentId"] for child in children} == {root["requestId"]}
 
 
 @pytest.mark.parametrize(("command", "code"), [("no-such-program", 127), ("/etc/passwd", 126)])
@@ -483,7 +483,7 @@ def test_the_hub_lists_its_spokes_and_keys(spoke: Spoke, node: Path) -> None:
         tx.execute("INSERT INTO link_spokes VALUES ('n', 'edge-1', 'spoke/0', 'a', 1, 1, 0, 5)")
     db.close()
     assert json.loads(spoke("hub", "spokes", "--json")[1]) == [
-        {"tenant": "acme", "node_id": "n", "name": "edge-1", "connected": True, "seen_ms": 5, "events": 0}
+        {"tenant": "acme", "nodeId": "n", "name": "edge-1", "connected": True, "seenMs": 5, "events": 0}
     ]
     assert "edge-1" in spoke("hub", "spokes")[1]
     assert "edge-1" in spoke("hub", "key", "list")[1]

@@ -21,6 +21,7 @@ from sync.hub.server import Hub
 from sync.link.chain import Cursor, LogEvent, extend
 from sync.link.errors import PlainTextError, UnauthorizedError
 from sync.link.frames import SUBPROTOCOL, Failure, Hello, StreamOffer, Welcome, decode, encode, pack
+from sync.spoke import uplink
 from tests.sync.rig import (
     LIMIT_S,
     compared,
@@ -191,6 +192,20 @@ async def test_a_copy_that_wrote_on_is_told_and_overwrites_nothing(tmp_path: Pat
     assert compared(original, folder / "tenant-local.db").agrees  # what the hub had is untouched
     db.close()
     original.close()
+
+
+async def test_stopping_does_not_wait_for_a_hub_that_never_answers(tenant: Database) -> None:
+    """A machine that takes the connection and says nothing: the dialling would go on for its whole time-out."""
+    accepted: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with asyncio.timeout(uplink.OPEN_TIMEOUT_S / 2):
+        async with running_uplink(tenant, port, "alk_x"):
+            await status_when(tenant, lambda status: status.state == "connecting")
+    silent.close()
+    for writer in accepted:
+        writer.close()
+    await silent.wait_closed()
 
 
 # -- hostile and broken peers ----------------------------------------------------------------------------------------
