@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.environment import child_environment
+from app.views.text import of
 from storage import engine
 from storage.engine import Database
 from storage.tenants import node_id
@@ -176,7 +177,8 @@ class Demo:
             self._note(_in_words(topic, result))
         total = sum(result.matched for result in results.values())
         self._note(
-            f"{len(kills)} SIGKILLs, {row['sessions']} connections, {link.breaks} broken link(s) seen by the node"
+            f"{len(kills)} SIGKILLs, {row['sessions']} connections,"
+            f" the node saw its link break {of(link.breaks, 'time')}"
         )
         self._note(
             f"{total:,} events in {seconds:.1f} s, both kills and restarts included: {total / seconds:,.0f} a second"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from app.cli.context import Context, Progress, json_option, now, print_json
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.views.text import of
 
 
 @click.group(name="import")
@@ -47,7 +49,7 @@ def swe_agent(context: Context, files: tuple[Path, ...], as_json: bool) -> None:
         raise CommandError(f"{error}; nothing was imported", hint=error.hint, code=ExitCode.DATA) from error
     finally:
         progress.end()
-    results = []
+    results: list[dict[str, Any]] = []
     with context.database() as db:
         for imported in sessions:
             new = store(db, imported, int(now().timestamp()))
@@ -58,7 +60,7 @@ def swe_agent(context: Context, files: tuple[Path, ...], as_json: bool) -> None:
     else:
         for result in results:
             note = "" if result["new"] else "  (was there already)"
-            click.echo(f"{str(result['sessionId'])[:8]}  {result['calls']:>4} calls  {result['name']}{note}")
+            click.echo(f"{str(result['sessionId'])[:8]}  {of(result['calls'], 'call'):>9}  {result['name']}{note}")
 
 
 def _bytes(file: Path) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.context import Context, say
+from app.cli.context import Context, now, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 
@@ -31,6 +31,7 @@ def join(context: Context, url: str, key_file: Path | None) -> None:
     """
     from app.config import save_hub
     from sync.spoke.address import check_url
+    from sync.spoke.status import write_status
 
     check_url(url, allow_plain=context.settings().hub.allow_plain)
     key = _key(key_file).strip()
@@ -42,6 +43,10 @@ def join(context: Context, url: str, key_file: Path | None) -> None:
         )
     context.make_data_dir()
     save_hub(context.paths, url, key)
+    with context.database() as db, db.transaction() as tx:
+        # So that the state of the link is "not running", not "no hub", from now on.
+        at_ms = round(now().timestamp() * 1000)
+        write_status(tx, state="offline", at_ms=at_ms, hub_url=url, hub_id=None)
     say(f"joined {url} — start the link: spoke run")
 
 

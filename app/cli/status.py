@@ -9,7 +9,7 @@ from app.services.projector import catch_up
 from app.views.link import link_details
 from app.views.overview import read_overview
 from app.views.report import session_line
-from app.views.text import count
+from app.views.text import count, of
 from storage.process_lock import holder
 
 
@@ -49,11 +49,11 @@ def status(context: Context, as_json: bool) -> None:
         f"node       {found.node_id}",
         f"data       {context.paths.data_dir} ({found.size_bytes / 1e6:.1f} MB)",
         f"services   {f'process {pid}' if pid else 'not running here: spoke run'}",
-        f"holds      {count(found.sessions)} sessions ({count(found.active_sessions)} active),"
-        f" {count(found.calls)} calls, {count(found.events)} events",
+        f"holds      {of(found.sessions, 'session')} ({count(found.active_sessions)} active),"
+        f" {of(found.calls, 'call')}, {of(found.events, 'event')}",
     ]
     if found.rejects:
-        lines.append(f"attention  {count(found.rejects)} events are not of their stream's kind (projection_rejects)")
+        lines.append(f"attention  {of(found.rejects, 'event')} not of the stream's kind (table projection_rejects)")
     details = link_details(found.link, now_ms, running=pid is not None)
     lines += ["", *details, ""]
     lines += [session_line(row, 100) for row in found.recent[:5]]

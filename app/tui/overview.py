@@ -15,7 +15,7 @@ from app.views.link import link_details
 from app.views.overview import Overview, read_overview
 from app.views.report import session_line
 from app.views.sessions import SessionRow
-from app.views.text import count
+from app.views.text import count, of
 
 EMPTY = (
     "",
@@ -50,11 +50,11 @@ class OverviewView(View):
         lines = link_details(found.link, self.spoke.now_ms(), running=self.spoke.services_running)
         lines += [
             "",
-            f"{count(found.sessions)} sessions ({count(found.active_sessions)} active), {count(found.calls)} calls,"
-            f" {count(found.events)} events, {found.size_bytes / 1e6:.1f} MB",
+            f"{of(found.sessions, 'session')} ({count(found.active_sessions)} active), {of(found.calls, 'call')},"
+            f" {of(found.events, 'event')}, {found.size_bytes / 1e6:.1f} MB",
         ]
         if found.rejects:
-            lines.append(f"! {count(found.rejects)} events are not of their stream's kind: spoke status")
+            lines.append(f"! {of(found.rejects, 'event')} not of the stream's kind: spoke status")
         text = "\n".join(self.spoke.plain(f" {line}") for line in lines)
         facts = self.query_one("#facts", Static)
         if text != getattr(self, "_shown", None):

@@ -12,7 +12,7 @@ from app.tui.detail import Detail
 from app.tui.line_list import LineList
 from app.tui.view import View
 from app.views.streams import Topic, describe, list_topics, newest
-from app.views.text import count
+from app.views.text import of
 from storage.engine import Event, PayloadError, Snapshot
 
 EMPTY = (
@@ -56,7 +56,7 @@ class StreamsView(View):
         state = "paused" if self._paused else "following" if lines.follow else "not following"
         place = f"{self._names().index(self._topic) + 1}/{len(self._topics)}" if self._topic in self._names() else "0/0"
         self.set_title(
-            f" spoke {self.spoke.node_name}   stream {place} {self._topic or ''}  {count(total)} events  {state}"
+            f" spoke {self.spoke.node_name}   stream {place} {self._topic or ''}  {of(total, 'event')}  {state}"
         )
         if not self._paused:
             lines.show([event for event in events if self.matches(f"{describe(event)} {event.payload_json}")])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage import engine
+from storage.process_lock import holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class SpokeRow:
 def list_spokes(directory: Path) -> list[SpokeRow]:
     """Every spoke of every tenant in a hub's data directory, by tenant and name; safe beside a running hub."""
     found: list[SpokeRow] = []
+    running = holder(directory / "hub.lock") is not None  # a killed hub left its spokes marked as connected
     for file in sorted(directory.glob("tenant-*.db")):
         db = engine.open(file)
         try:
@@ -35,5 +37,5 @@ def list_spokes(directory: Path) -> list[SpokeRow]:
         finally:
             db.close()
         tenant = file.stem.removeprefix("tenant-")
-        found += [SpokeRow(tenant, row[0], row[1], bool(row[2]), row[3], row[4]) for row in rows]
+        found += [SpokeRow(tenant, row[0], row[1], running and bool(row[2]), row[3], row[4]) for row in rows]
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.views.text import ago, count, duration, safe
+from app.views.text import ago, count, duration, of, safe, since
 from sync.spoke.status import LinkStatus
 
 GLYPHS = {"live": "●", "catching-up": "◐", "connecting": "◌", "offline": "○", "refused": "✗", "unpaired": "·"}
@@ -55,11 +55,11 @@ def link_details(link: LinkStatus, now_ms: int, *, running: bool) -> list[str]:
         if link.hint:
             lines.append(f"           {link.hint}")
     for stream in link.streams:
-        acked = f"acked {ago(stream.acked_at_ms, now_ms)} ago" if stream.acked_at_ms is not None else "never acked"
+        acked = "never acked" if stream.acked_at_ms is None else f"acked {since(stream.acked_at_ms, now_ms)}"
         lines.append(
             f"{stream.topic:<16} at {count(stream.last_offset)}, hub has {count(stream.acked_offset)},"
             f" {count(stream.unsent)} unsent, {acked}"
         )
     if link.breaks:
-        lines.append(f"the link broke {count(link.breaks)} times")
+        lines.append(f"the link broke {of(link.breaks, 'time')}")
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.views.calls import Call
 from app.views.sessions import SessionRow
-from app.views.text import clip, date, duration, fit, safe
+from app.views.text import clip, date, duration, fit, of, safe
 from app.views.waterfall import ASCII_GLYPHS, GLYPHS, header, layout, name_width, render_row
 
 _GLYPH_OF = {"active": "running", "completed": "completed", "failed": "failed", "aborted": "aborted"}
@@ -21,7 +21,8 @@ def session_line(row: SessionRow, width: int, *, ascii_only: bool = False) -> st
     took = duration(row.duration_ms)
     if ascii_only:
         took = took.replace("–", "-")
-    line = f"{glyph} {row.id[:8]} {when}{mark} {took:>7} {row.calls:>5} calls{failed}  "
+    calls = of(row.calls, "call")
+    line = f"{glyph} {row.id[:8]} {when}{mark} {took:>7} {calls:>9}{failed}  "
     return clip(line + safe(row.title, ascii_only=ascii_only), width, ellipsis="~" if ascii_only else "…")
 
 
@@ -29,7 +30,7 @@ def title_line(row: SessionRow, calls: Sequence[Call], width: int, *, ascii_only
     """What stands above a waterfall."""
     failed = sum(call.status == "failed" for call in calls)
     running = sum(not call.ended for call in calls)
-    facts = [f"session {row.id[:8]}", row.status, f"{len(calls)} calls"]
+    facts = [f"session {row.id[:8]}", row.status, of(len(calls), "call")]
     facts += [f"{running} running"] if running else []
     facts += [f"{failed} failed"] if failed else []
     dot = " - " if ascii_only else " · "

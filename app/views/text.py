@@ -92,6 +92,25 @@ def ago(then_ms: int | None, now_ms: int) -> str:
     return "now"
 
 
+def since(then_ms: int, now_ms: int) -> str:
+    """How long ago something was, in words.
+
+    >>> since(0, 900), since(0, 61_000)
+    ('just now', '1 min ago')
+    """
+    text = ago(then_ms, now_ms)
+    return "just now" if text == "now" else f"{text} ago"
+
+
+def of(number: int, thing: str) -> str:
+    """A number of things.
+
+    >>> of(1, "call"), of(1200, "call")
+    ('1 call', '1 200 calls')
+    """
+    return f"{count(number)} {thing}{'' if number == 1 else 's'}"
+
+
 def clock(at_ms: int, zone: tzinfo = UTC) -> str:
     """A time of day with milliseconds."""
     return datetime.fromtimestamp(at_ms / 1000, zone).strftime("%H:%M:%S.%f")[:-3]

@@ -64,12 +64,14 @@ class Uplink:
         self._allow_plain = allow_plain
         self._clock_ms = clock_ms
         self._hub_id: str | None = None
+        self._up = False  # the session got as far as WELCOME: its end is a break, not a failed dial
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the link up until `stop` is set."""
         failures = 0
         while not stop.is_set():
             began = time.monotonic()
+            self._up = False
             try:
                 await self._session_until(stop)
                 return
@@ -84,7 +86,7 @@ class Uplink:
                     "refused" if reason.permanent else "offline",
                     reason,
                     retry_at_ms=self._clock_ms() + round(wait_s * 1000),
-                    breaks=1,
+                    breaks=int(self._up),
                 )
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), wait_s)
@@ -170,8 +172,10 @@ class Uplink:
                         if not error.permanent:
                             raise error
                         refused = error
-            if session.hub_id is not None and inputs.empty():
-                self._hub_id = session.hub_id
+            if session.hub_id is None:
+                continue
+            self._hub_id, self._up = session.hub_id, True
+            if inputs.empty():
                 state: State = "refused" if refused else "live" if session.live else "catching-up"
                 if shown != (state, refused):
                     shown = (state, refused)

@@ -172,6 +172,8 @@ def test_join_keeps_the_key_for_this_user_alone(spoke: Spoke, node: Path, tmp_pa
     assert "alk_secret" not in out + err
     stored = node / "hub.json"
     assert stored.stat().st_mode & 0o777 == 0o600
+    assert json.loads(spoke("sync", "status", "--json")[1])["state"] == "offline"
+    assert "spoke run" in spoke("sync", "status")[1]
     assert json.loads(stored.read_text()) == {"hub": {"url": "wss://hub.example", "api_key": "alk_secret"}}
 
 
@@ -483,7 +485,7 @@ def test_the_hub_lists_its_spokes_and_keys(spoke: Spoke, node: Path) -> None:
         tx.execute("INSERT INTO link_spokes VALUES ('n', 'edge-1', 'spoke/0', 'a', 1, 1, 0, 5)")
     db.close()
     assert json.loads(spoke("hub", "spokes", "--json")[1]) == [
-        {"tenant": "acme", "nodeId": "n", "name": "edge-1", "connected": True, "seenMs": 5, "events": 0}
+        {"tenant": "acme", "nodeId": "n", "name": "edge-1", "connected": False, "seenMs": 5, "events": 0}
     ]
     assert "edge-1" in spoke("hub", "spokes")[1]
     assert "edge-1" in spoke("hub", "key", "list")[1]
