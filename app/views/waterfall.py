@@ -18,6 +18,7 @@ GLYPHS = {"completed": "✓", "failed": "✗", "aborted": "⊘", "running": "▶
 ASCII_GLYPHS = {"completed": "+", "failed": "x", "aborted": "-", "running": ">", "pending": ">"}
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 DURATION_WIDTH = 8
+LEAST_AXIS_MS = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,8 @@ def render_row(row: Row, waterfall: Waterfall, names: int, width: int, *, ascii_
 def bar(row: Row, waterfall: Waterfall, width: int, *, ascii_only: bool = False) -> str:
     """The bar in exactly `width` cells; every call has at least one mark."""
     length = waterfall.end - waterfall.start
+    if length < LEAST_AXIS_MS:  # nothing took any time, or so little that it is none
+        length = 0.0
     scale = width / length if length > 0 else 0.0
     left = min((row.start - waterfall.start) * scale, width - 1.0)
     right = min(max((row.end - waterfall.start) * scale, left), float(width))

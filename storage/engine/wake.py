@@ -172,8 +172,9 @@ class WakeHub:
         self._stop.set()
         self._someone.set()
         if self._thread is not None and self._thread is not threading.current_thread():
-            if self._inotify is not None:
-                self._inotify.interrupt()
+            with self._lock:  # the thread may be closing its descriptors: their numbers could be another file's
+                if self._inotify is not None:
+                    self._inotify.interrupt()
             self._thread.join()
         self.wake_all(error)
 
@@ -188,15 +189,21 @@ class WakeHub:
         try:
             while not self._stop.is_set():
                 self._someone.wait()
-                if not self._stop.is_set():
-                    self._follow_hints(self._inotify) if self._inotify is not None else self._follow_poll()
+                if self._stop.is_set():
+                    return
+                if self._inotify is not None:
+                    self._follow_hints(self._inotify)
+                else:
+                    self._follow_poll()
         except Exception as error:  # noqa: BLE001 - told to everybody who waits, now and later: nobody hangs
             with self._lock:
                 self._error = error
             self.wake_all(error)
         finally:
-            if self._inotify is not None:
-                self._inotify.close()
+            with self._lock:
+                inotify, self._inotify = self._inotify, None
+                if inotify is not None:
+                    inotify.close()
 
     def _look(self) -> bool:
         """Wake everybody when another process has committed; tells whether it has.
