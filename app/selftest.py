@@ -29,6 +29,16 @@ LIBRARIES = (
 )
 
 
+class SelftestFailed(Exception):
+    """A library or a module of ours does not do what it should."""
+
+
+def _expect(holds: bool, what: str) -> None:
+    """Check a result; not with `assert`, which `python -O` removes (tests/app/test_selftest.py)."""
+    if not holds:
+        raise SelftestFailed(f"not so: {what}")
+
+
 def run(say: Callable[[str], None]) -> list[str]:
     """Run every check, say how each went, and return the names of those that failed."""
     failed = []
@@ -55,6 +65,11 @@ def _imports() -> str:
     return f"{count} modules, {len(LIBRARIES)} libraries"
 
 
+def _interpreter() -> str:
+    _expect(__debug__, "assertions are on, as in the tests")
+    return "assertions on"
+
+
 def _engine() -> str:
     from storage.engine import sqlite_version
     from storage.tenants import open_tenant_database
@@ -64,7 +79,7 @@ def _engine() -> str:
         try:
             offset = db.stream("selftest").publish({"ok": True})
             (event,) = db.stream("selftest").read()
-            assert (event.offset, event.payload) == (offset, {"ok": True})
+            _expect((event.offset, event.payload) == (offset, {"ok": True}), "an event is read as it was published")
         finally:
             db.close()
     return f"SQLite {sqlite_version()}"
@@ -76,9 +91,9 @@ def _frames() -> str:
 
     events = [LogEvent(1, "k", "x" * 10_000, 0)]
     frame = pack(0, 0, events, b"h")
-    assert frame.compressed
-    assert unpack(frame) == events
-    assert decode(encode(frame)) == frame
+    _expect(frame.compressed, "a large frame is compressed")
+    _expect(unpack(frame) == events, "a frame gives back its events")
+    _expect(decode(encode(frame)) == frame, "a message gives back its frame")
     return f"{frame.raw_bytes} bytes in {len(frame.body)}"
 
 
@@ -89,7 +104,9 @@ def _crypto() -> str:
     key = Ed25519PrivateKey.generate()
     key.public_key().verify(key.sign(b"text"), b"text")
     box = AESGCM(AESGCM.generate_key(256))
-    assert box.decrypt(b"0" * 12, box.encrypt(b"0" * 12, b"text", None), None) == b"text"
+    _expect(
+        box.decrypt(b"0" * 12, box.encrypt(b"0" * 12, b"text", None), None) == b"text", "AES-GCM gives back the text"
+    )
     return "Ed25519, AES-256-GCM"
 
 
@@ -184,7 +201,8 @@ def _screens() -> str:
                     await pilot.press(key)
                     shown.append(type(app.screen).__name__)
                 view = app.screen
-                assert isinstance(view, View)
+                if not isinstance(view, View):
+                    raise SelftestFailed(f"key 3 leads to {view!r}")
                 for screen in (SessionView("s"), Detail("t", "{}"), Help(view), TooSmall()):
                     await app.push_screen(screen)
                     await pilot.pause()
@@ -198,6 +216,7 @@ def _screens() -> str:
 
 
 CHECKS: dict[str, Callable[[], str]] = {
+    "interpreter": _interpreter,
     "imports": _imports,
     "engine": _engine,
     "frames": _frames,
