@@ -30,6 +30,10 @@ class Snapshot:
         with translated(self._path):
             return fetch_rows(self._connection, sql, params)
 
+    def cursor(self) -> apsw.Cursor:
+        """A bare cursor, for adapters that read row by row; close it before the snapshot ends."""
+        return self._connection.cursor()
+
 
 class Readers:
     """At most `limit` query-only connections, opened when needed and kept."""

@@ -65,6 +65,12 @@ class Transaction:
         with self._usable():
             return fetch_dicts(self._connection, sql, params)
 
+    def cursor(self) -> apsw.Cursor:
+        """A bare cursor, for adapters that read row by row; close it before the transaction ends."""
+        if not self._open:
+            raise ClosedError("this transaction has ended")
+        return self._connection.cursor()
+
     @property
     def changes(self) -> int:
         """Rows changed by the last statement."""

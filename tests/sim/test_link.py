@@ -45,6 +45,6 @@ def test_the_oracle_finds_what_it_is_there_for(fault: str, monkeypatch: pytest.M
         monkeypatch.setattr(World, "barrier", lambda self: None)
     else:
         monkeypatch.setattr("tests.sim.world.receive", believe)
-    with pytest.raises(AssertionError):  # noqa: PT012 - the histories until one goes wrong
+    with pytest.raises(AssertionError):
         for seed in range(2_000):
             run(World(seed), 80)

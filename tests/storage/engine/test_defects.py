@@ -121,7 +121,7 @@ def test_8_a_damaged_file_is_typed(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4096 * 3 : 4096 * 30] = b"\xa5" * (4096 * 27)
     path.write_bytes(data)
-    with pytest.raises(CorruptError) as caught:  # noqa: PT012 - somewhere on the way
+    with pytest.raises(CorruptError) as caught:
         db = engine.open(path)
         db.query("SELECT sum(length(payload)) FROM _honker_stream")
     assert "backup" in caught.value.hint

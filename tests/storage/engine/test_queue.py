@@ -182,7 +182,7 @@ def test_batches(queue: Queue) -> None:
 
 
 def test_an_enqueue_belongs_to_its_transaction(queue: Queue, db: Database) -> None:
-    with pytest.raises(ZeroDivisionError), db.transaction() as tx:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), db.transaction() as tx:
         queue.enqueue(1, tx=tx)
         raise ZeroDivisionError
     assert queue.claim_one("w") is None

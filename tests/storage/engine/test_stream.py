@@ -58,7 +58,7 @@ def test_what_a_foreign_program_stored_is_an_error_when_it_is_looked_at(db: Data
 
 
 def test_rolled_back_events_are_not_there(db: Database) -> None:
-    with pytest.raises(ZeroDivisionError), db.transaction() as tx:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), db.transaction() as tx:
         db.stream("s").publish(1, tx=tx)
         raise ZeroDivisionError
     assert db.stream("s").read() == []

@@ -33,7 +33,7 @@ async def test_a_commit_wakes_those_who_wait_for_its_topic_and_nobody_else(db: D
 
 async def test_a_rolled_back_transaction_wakes_nobody(db: Database) -> None:
     waiter = db.wake.add(None)
-    with pytest.raises(ZeroDivisionError), db.transaction() as tx:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), db.transaction() as tx:
         db.stream("s").publish(1, tx=tx)
         raise ZeroDivisionError
     assert not await waiter.wait(0)

@@ -218,7 +218,7 @@ def test_rows_and_cursor_move_together(db: Database) -> None:
     from storage.projections.projection import step
 
     publish(db, *EVENTS)
-    with pytest.raises(RuntimeError, match="crash"), db.transaction() as tx:  # noqa: PT012 - the crash is the point
+    with pytest.raises(RuntimeError, match="crash"), db.transaction() as tx:
         step(tx, CALL_GRAPH)
         raise RuntimeError("crash")
     assert nodes(db) == {}
