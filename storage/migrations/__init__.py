@@ -1,13 +1,14 @@
 """Numbered, append-only, forward migrations of a file's own tables.
 
 `PRAGMA user_version` holds the number of the last one applied (Honker leaves it at 0). A published migration is never
-edited; a change is a new one.
+edited; a change is a new one. Before an older file is migrated a copy of it is made beside it (`….vN.backup`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from storage.backup import backup, backup_name
 from storage.engine import Database, Transaction
 from storage.engine.errors import EngineError
 
@@ -23,20 +24,26 @@ def schema_version(tx: Transaction) -> int:
     return int(tx.rows("PRAGMA user_version")[0][0])
 
 
-def migrate(db: Database, migrations: Sequence[str]) -> None:
-    """Apply the migrations that the file lacks, each in a transaction of its own.
+def migrate(db: Database, migrations: Sequence[str]) -> int:
+    """Apply the migrations that the file lacks, each in a transaction of its own; returns how many there were.
 
     A crash leaves the file at the last complete migration; opening it again goes on from there. Two processes that
     open a new file at once take turns.
 
     Raises:
         NewerFileError: the file has more migrations than this program knows.
+        EngineError: the backup or a migration failed; the file is at the last complete migration.
     """
     version = int(db.query("PRAGMA user_version")[0]["user_version"])
     if version > len(migrations):
         raise NewerFileError(f"{db.path}: schema version {version}, this program knows {len(migrations)}")
+    if 0 < version < len(migrations):
+        backup(db, backup_name(db.path, version))
+    applied = 0
     for number in range(version + 1, len(migrations) + 1):
         with db.transaction() as tx:
             if schema_version(tx) < number:  # the other process may have been faster
                 tx.execute(migrations[number - 1])
                 tx.execute(f"PRAGMA user_version = {number}")
+                applied += 1
+    return applied

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from storage.tables import identity
+from storage.migrations import graph_types_0001, system_0001
 
-MIGRATIONS = (identity.DDL,)
+MIGRATIONS = (system_0001.SQL + graph_types_0001.SQL,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from storage.projections import call_graph
-from storage.tables import link, metagraph, node, projections, sessions
+from storage.migrations import graph_types_0001, tenant_0001
 
-MIGRATIONS = (node.DDL + metagraph.DDL + sessions.DDL + projections.DDL + link.DDL + call_graph.SEED,)
+MIGRATIONS = (tenant_0001.SQL + graph_types_0001.SQL,)

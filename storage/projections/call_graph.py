@@ -33,20 +33,6 @@ Status: TypeAlias = Literal["pending", "running", "completed", "failed", "aborte
 CALLS_GRAPH = "calls"
 """The graph of calls that belong to no session."""
 
-SEED = """
-INSERT INTO graph_types (id, name, description, config, scope) VALUES
-  ('call-graph', 'call-graph', 'What was called, by whom, and how it ended',
-   '{"type":"directed","multi":false,"allowSelfLoops":false}', 'system');
-INSERT INTO node_types (id, graph_type_id, name, description, schema) VALUES
-  ('call-graph/call', 'call-graph', 'call', 'One call',
-   '{"type":"object","required":["requestId","operationId","status"],"properties":{"requestId":{"type":"string"},"operationId":{"type":"string"},"status":{"enum":["pending","running","completed","failed","aborted"]},"parentRequestId":{"type":"string"},"input":{},"output":{},"error":{"type":"object"},"identity":{"type":"object"},"startedAt":{"type":"string"},"completedAt":{"type":"string"},"durationMs":{"type":"number"}}}');
-INSERT INTO edge_types (id, graph_type_id, name, description, schema, allowed_source_types, allowed_target_types) VALUES
-  ('call-graph/triggered', 'call-graph', 'triggered', 'The source call made the target call',
-   '{"type":"object","properties":{"edgeType":{"const":"triggered"}}}', '["call"]', '["call"]'),
-  ('call-graph/depends_on', 'call-graph', 'depends_on', 'For observation only',
-   '{"type":"object","properties":{"edgeType":{"const":"depends_on"}}}', '["call"]', '["call"]');
-"""
-
 
 class CallFailure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a call failed."""

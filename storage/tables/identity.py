@@ -1,58 +1,105 @@
-"""Accounts, organisations, members and keys of the hub's system file (`reference/alkdev.md` 1.8)."""
+"""Accounts, organisations, members, keys and the audit trail of the hub's system file (`reference/alkdev.md` 1.8).
+
+`info={"hidden": True}` marks what no generated operation shows or takes: hashes of keys.
+"""
 
 from __future__ import annotations
 
-from storage.tables.metagraph import COMMON
+import sqlalchemy as sa
 
-DDL = f"""
-CREATE TABLE hub_facts (
-  name TEXT PRIMARY KEY,
-  value TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE accounts ({COMMON}
-  email TEXT NOT NULL UNIQUE,
-  display_name TEXT,
-  access_level TEXT NOT NULL DEFAULT 'user' CHECK (access_level IN ('admin', 'user', 'service')),
-  status TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'deactivated'))
-);
-CREATE TABLE organizations ({COMMON}
-  name TEXT NOT NULL UNIQUE,
-  slug TEXT NOT NULL UNIQUE,
-  owner_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE RESTRICT
-);
-CREATE TABLE organization_members ({COMMON}
-  org_id TEXT NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
-  account_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
-  membership_level TEXT NOT NULL CHECK (membership_level IN ('owner', 'admin', 'member')),
-  UNIQUE (org_id, account_id)
-);
-CREATE TABLE api_keys ({COMMON}
-  owner_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
-  key_hash TEXT NOT NULL UNIQUE,
-  name TEXT,
-  enabled INTEGER NOT NULL DEFAULT 1,
-  expires_at INTEGER,
-  revoked_at INTEGER,
-  rotated_to_id TEXT,
-  last_used_at INTEGER
-);
-CREATE INDEX idx_api_keys_owner_id ON api_keys(owner_id);
-CREATE TABLE peer_credentials ({COMMON}
-  owner_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
-  credential_type TEXT NOT NULL CHECK (credential_type IN ('ssh_key', 'cert_authority')),
-  fingerprint TEXT NOT NULL UNIQUE,
-  public_key_data TEXT NOT NULL,
-  name TEXT,
-  enabled INTEGER NOT NULL DEFAULT 1,
-  expires_at INTEGER,
-  revoked_at INTEGER
-);
-CREATE TABLE audit_logs ({COMMON}
-  action TEXT NOT NULL,
-  owner_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE RESTRICT,
-  credential_id TEXT,
-  credential_type TEXT,
-  org_id TEXT REFERENCES organizations(id) ON DELETE SET NULL,
-  details TEXT NOT NULL DEFAULT '{{}}'
-);
-"""
+from storage.tables.columns import EMPTY, Flag, Json, common, integer, one_of, reference, text
+
+_ON = sa.text("1")
+
+
+def add(metadata: sa.MetaData) -> None:
+    """The identity tables, and what the hub knows of its tenants' files."""
+    sa.Table(
+        "hub_facts", metadata, sa.Column("name", sa.Text, primary_key=True), text("value"), sqlite_with_rowid=False
+    )
+    sa.Table(
+        "accounts",
+        metadata,
+        *common(),
+        sa.Column("email", sa.Text, nullable=False, unique=True),
+        text("display_name", null=True),
+        text("access_level", default="user"),
+        text("status", default="active"),
+        one_of("access_level", "admin", "user", "service"),
+        one_of("status", "active", "suspended", "deactivated"),
+    )
+    sa.Table(
+        "organizations",
+        metadata,
+        *common(),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("slug", sa.Text, nullable=False, unique=True),
+        reference("owner_id", "accounts.id", "RESTRICT"),
+        sa.Index("idx_organizations_owner_id", "owner_id"),
+    )
+    sa.Table(
+        "organization_members",
+        metadata,
+        *common(),
+        reference("org_id", "organizations.id", "CASCADE"),
+        reference("account_id", "accounts.id", "CASCADE"),
+        text("membership_level"),
+        one_of("membership_level", "owner", "admin", "member"),
+        sa.UniqueConstraint("org_id", "account_id"),
+        sa.Index("idx_organization_members_account_id", "account_id"),
+    )
+    sa.Table(
+        "api_keys",
+        metadata,
+        *common(),
+        reference("owner_id", "accounts.id", "CASCADE"),
+        sa.Column("key_hash", sa.Text, nullable=False, unique=True, info={"hidden": True}),
+        text("name", null=True),
+        sa.Column("enabled", Flag, nullable=False, server_default=_ON),
+        integer("expires_at", null=True),
+        integer("revoked_at", null=True),
+        text("rotated_to_id", null=True),
+        integer("last_used_at", null=True),
+        sa.Index("idx_api_keys_owner_id", "owner_id"),
+    )
+    sa.Table(
+        "peer_credentials",
+        metadata,
+        *common(),
+        reference("owner_id", "accounts.id", "CASCADE"),
+        text("credential_type"),
+        sa.Column("fingerprint", sa.Text, nullable=False, unique=True),
+        text("public_key_data"),
+        text("name", null=True),
+        sa.Column("enabled", Flag, nullable=False, server_default=_ON),
+        integer("expires_at", null=True),
+        integer("revoked_at", null=True),
+        one_of("credential_type", "ssh_key", "cert_authority"),
+        sa.Index("idx_peer_credentials_owner_id", "owner_id"),
+    )
+    sa.Table(
+        "audit_logs",
+        metadata,
+        *common(),
+        text("action"),
+        reference("owner_id", "accounts.id", "RESTRICT"),
+        text("credential_id", null=True),
+        text("credential_type", null=True),
+        reference("org_id", "organizations.id", "SET NULL", null=True),
+        sa.Column("details", Json, nullable=False, server_default=EMPTY),
+        sa.Index("idx_audit_logs_owner_id", "owner_id"),
+        sa.Index("idx_audit_logs_org_id", "org_id"),
+        sa.Index("idx_audit_logs_created_at", "created_at"),
+    )
+    sa.Table(
+        "tenant_files",
+        metadata,
+        sa.Column("org_id", sa.Text, primary_key=True),
+        sa.Column("slug", sa.Text, nullable=False, unique=True),
+        integer("schema_version", null=True),
+        text("state"),
+        text("error", null=True),
+        integer("updated_at"),
+        one_of("state", "current", "waiting", "failed"),
+        sqlite_with_rowid=False,
+    )

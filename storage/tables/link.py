@@ -8,67 +8,96 @@ Hub: how far each spoke's log has come (`link_cursors`), which of our offsets ho
 
 from __future__ import annotations
 
-DDL = """
-CREATE TABLE link_generations (
-  topic TEXT PRIMARY KEY,
-  generation INTEGER NOT NULL,
-  gen_id BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE link_positions (
-  hub_id TEXT NOT NULL,
-  topic TEXT NOT NULL,
-  gen_id BLOB NOT NULL,
-  offset INTEGER NOT NULL,
-  hash BLOB NOT NULL,
-  acked_at INTEGER NOT NULL,
-  PRIMARY KEY (hub_id, topic)
-) WITHOUT ROWID;
-CREATE TABLE link_checkpoints (
-  topic TEXT NOT NULL,
-  gen_id BLOB NOT NULL,
-  offset INTEGER NOT NULL,
-  hash BLOB NOT NULL,
-  PRIMARY KEY (topic, gen_id, offset)
-) WITHOUT ROWID;
-CREATE TABLE link_status (
-  id INTEGER PRIMARY KEY CHECK (id = 1),
-  state TEXT NOT NULL,
-  since INTEGER NOT NULL,
-  hub_url TEXT NOT NULL,
-  hub_id TEXT,
-  error_code TEXT,
-  error TEXT,
-  hint TEXT,
-  retry_at INTEGER,
-  breaks INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE link_cursors (
-  node_id TEXT NOT NULL,
-  topic TEXT NOT NULL,
-  gen_id BLOB NOT NULL,
-  generation INTEGER NOT NULL,
-  offset INTEGER NOT NULL,
-  hash BLOB NOT NULL,
-  events INTEGER NOT NULL,
-  updated_at INTEGER NOT NULL,
-  PRIMARY KEY (node_id, topic, gen_id)
-) WITHOUT ROWID;
-CREATE TABLE link_batches (
-  node_id TEXT NOT NULL,
-  topic TEXT NOT NULL,
-  gen_id BLOB NOT NULL,
-  first_offset INTEGER NOT NULL,
-  source_offsets BLOB NOT NULL,
-  PRIMARY KEY (node_id, topic, gen_id, first_offset)
-) WITHOUT ROWID;
-CREATE TABLE link_spokes (
-  node_id TEXT PRIMARY KEY,
-  name TEXT NOT NULL,
-  agent TEXT NOT NULL,
-  account_id TEXT NOT NULL,
-  connected INTEGER NOT NULL,
-  sessions INTEGER NOT NULL,
-  connected_at INTEGER NOT NULL,
-  seen_at INTEGER NOT NULL
-) WITHOUT ROWID;
-"""
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage.tables.columns import integer, text
+
+
+def add(metadata: sa.MetaData) -> None:
+    """The link's tables."""
+    sa.Table(
+        "link_generations",
+        metadata,
+        sa.Column("topic", sa.Text, primary_key=True),
+        integer("generation"),
+        _bytes("gen_id"),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
+        "link_positions",
+        metadata,
+        *_keys("hub_id", "topic"),
+        _bytes("gen_id"),
+        integer("offset"),
+        _bytes("hash"),
+        integer("acked_at"),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
+        "link_checkpoints",
+        metadata,
+        *_keys("topic"),
+        sa.Column("gen_id", sa.LargeBinary, primary_key=True),
+        sa.Column("offset", sa.Integer, primary_key=True),
+        _bytes("hash"),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
+        "link_status",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True, nullable=True),
+        text("state"),
+        integer("since"),
+        text("hub_url"),
+        text("hub_id", null=True),
+        text("error_code", null=True),
+        text("error", null=True),
+        text("hint", null=True),
+        integer("retry_at", null=True),
+        integer("breaks", default=0),
+        sa.CheckConstraint("id = 1"),
+    )
+    sa.Table(
+        "link_cursors",
+        metadata,
+        *_keys("node_id", "topic"),
+        sa.Column("gen_id", sa.LargeBinary, primary_key=True),
+        integer("generation"),
+        integer("offset"),
+        _bytes("hash"),
+        integer("events"),
+        integer("updated_at"),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
+        "link_batches",
+        metadata,
+        *_keys("node_id", "topic"),
+        sa.Column("gen_id", sa.LargeBinary, primary_key=True),
+        sa.Column("first_offset", sa.Integer, primary_key=True),
+        _bytes("source_offsets"),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
+        "link_spokes",
+        metadata,
+        *_keys("node_id"),
+        text("name"),
+        text("agent"),
+        text("account_id"),
+        integer("connected"),
+        integer("sessions"),
+        integer("connected_at"),
+        integer("seen_at"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _keys(*names: str) -> tuple[Any, ...]:
+    return tuple(sa.Column(name, sa.Text, primary_key=True) for name in names)
+
+
+def _bytes(name: str) -> Any:
+    return sa.Column(name, sa.LargeBinary, nullable=False)

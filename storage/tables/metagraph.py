@@ -2,68 +2,91 @@
 
 from __future__ import annotations
 
-COMMON = """
-  id TEXT PRIMARY KEY,
-  metadata TEXT NOT NULL DEFAULT '{}',
-  created_at INTEGER NOT NULL DEFAULT (strftime('%s', 'now')),
-  updated_at INTEGER NOT NULL DEFAULT (strftime('%s', 'now')),
-"""
-"""The columns of every table (ADR-008); times are unix seconds."""
+import sqlalchemy as sa
 
-DDL = f"""
-CREATE TABLE graph_types ({COMMON}
-  name TEXT NOT NULL UNIQUE,
-  description TEXT NOT NULL DEFAULT '',
-  config TEXT NOT NULL,
-  version INTEGER NOT NULL DEFAULT 1,
-  scope TEXT NOT NULL DEFAULT 'system' CHECK (scope IN ('system', 'tenant', 'user'))
-);
-CREATE TABLE node_types ({COMMON}
-  graph_type_id TEXT NOT NULL REFERENCES graph_types(id) ON DELETE CASCADE,
-  name TEXT NOT NULL,
-  description TEXT NOT NULL DEFAULT '',
-  schema TEXT NOT NULL,
-  UNIQUE (graph_type_id, name)
-);
-CREATE TABLE edge_types ({COMMON}
-  graph_type_id TEXT NOT NULL REFERENCES graph_types(id) ON DELETE CASCADE,
-  name TEXT NOT NULL,
-  description TEXT NOT NULL DEFAULT '',
-  schema TEXT NOT NULL,
-  allowed_source_types TEXT NOT NULL DEFAULT '[]',
-  allowed_target_types TEXT NOT NULL DEFAULT '[]',
-  UNIQUE (graph_type_id, name)
-);
-CREATE TABLE graphs ({COMMON}
-  graph_type_id TEXT REFERENCES graph_types(id) ON DELETE SET NULL,
-  name TEXT NOT NULL,
-  description TEXT NOT NULL DEFAULT '',
-  status TEXT NOT NULL DEFAULT 'draft' CHECK (status IN ('active', 'archived', 'draft')),
-  owner_id TEXT,
-  project_id TEXT
-);
-CREATE INDEX idx_graphs_graph_type_id ON graphs(graph_type_id);
-CREATE INDEX idx_graphs_owner_id ON graphs(owner_id);
-CREATE INDEX idx_graphs_project_id ON graphs(project_id);
-CREATE INDEX idx_graphs_owner_id_project_id ON graphs(owner_id, project_id);
-CREATE TABLE nodes ({COMMON}
-  graph_id TEXT NOT NULL REFERENCES graphs(id) ON DELETE CASCADE,
-  key TEXT NOT NULL,
-  attributes TEXT NOT NULL DEFAULT '{{}}',
-  UNIQUE (graph_id, key)
-);
-CREATE INDEX idx_nodes_key ON nodes(key);
-CREATE TABLE edges ({COMMON}
-  graph_id TEXT NOT NULL REFERENCES graphs(id) ON DELETE CASCADE,
-  key TEXT,
-  source_node_key TEXT NOT NULL,
-  target_node_key TEXT NOT NULL,
-  attributes TEXT NOT NULL DEFAULT '{{}}',
-  undirected INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (graph_id, key),
-  FOREIGN KEY (graph_id, source_node_key) REFERENCES nodes(graph_id, key) ON DELETE CASCADE,
-  FOREIGN KEY (graph_id, target_node_key) REFERENCES nodes(graph_id, key) ON DELETE CASCADE
-);
-CREATE INDEX idx_edges_source ON edges(graph_id, source_node_key);
-CREATE INDEX idx_edges_target ON edges(graph_id, target_node_key);
-"""
+from storage.tables.columns import EMPTY, NONE, Flag, Json, common, integer, one_of, reference, text
+
+
+def add_types(metadata: sa.MetaData) -> None:
+    """The three tables of types; in a tenant file and in the hub's system file."""
+    sa.Table(
+        "graph_types",
+        metadata,
+        *common(),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
+        text("description", default=""),
+        sa.Column("config", Json, nullable=False),
+        integer("version", default=1),
+        text("scope", default="system"),
+        one_of("scope", "system", "tenant", "user"),
+    )
+    sa.Table(
+        "node_types",
+        metadata,
+        *common(),
+        reference("graph_type_id", "graph_types.id", "CASCADE"),
+        text("name"),
+        text("description", default=""),
+        sa.Column("schema", Json, nullable=False),
+        sa.UniqueConstraint("graph_type_id", "name"),
+    )
+    sa.Table(
+        "edge_types",
+        metadata,
+        *common(),
+        reference("graph_type_id", "graph_types.id", "CASCADE"),
+        text("name"),
+        text("description", default=""),
+        sa.Column("schema", Json, nullable=False),
+        sa.Column("allowed_source_types", Json, nullable=False, server_default=NONE),
+        sa.Column("allowed_target_types", Json, nullable=False, server_default=NONE),
+        sa.UniqueConstraint("graph_type_id", "name"),
+    )
+
+
+def add_instances(metadata: sa.MetaData) -> None:
+    """Graphs, nodes and edges. A node's type is in `metadata["_storage.nodeType"]`, an edge's in `attributes.edgeType`
+    (ADR-020: there is no column for it). `owner_id` and `project_id` point into other files: no foreign key.
+    """
+    sa.Table(
+        "graphs",
+        metadata,
+        *common(),
+        reference("graph_type_id", "graph_types.id", "SET NULL", null=True),
+        text("name"),
+        text("description", default=""),
+        text("status", default="draft"),
+        text("owner_id", null=True),
+        text("project_id", null=True),
+        one_of("status", "active", "archived", "draft"),
+        sa.Index("idx_graphs_graph_type_id", "graph_type_id"),
+        sa.Index("idx_graphs_owner_id", "owner_id"),
+        sa.Index("idx_graphs_project_id", "project_id"),
+        sa.Index("idx_graphs_owner_id_project_id", "owner_id", "project_id"),
+    )
+    sa.Table(
+        "nodes",
+        metadata,
+        *common(),
+        reference("graph_id", "graphs.id", "CASCADE"),
+        text("key"),
+        sa.Column("attributes", Json, nullable=False, server_default=EMPTY),
+        sa.UniqueConstraint("graph_id", "key"),
+        sa.Index("idx_nodes_key", "key"),
+    )
+    sa.Table(
+        "edges",
+        metadata,
+        *common(),
+        reference("graph_id", "graphs.id", "CASCADE"),
+        text("key", null=True),
+        text("source_node_key"),
+        text("target_node_key"),
+        sa.Column("attributes", Json, nullable=False, server_default=EMPTY),
+        sa.Column("undirected", Flag, nullable=False, server_default=sa.text("0")),
+        sa.UniqueConstraint("graph_id", "key"),
+        sa.ForeignKeyConstraint(["graph_id", "source_node_key"], ["nodes.graph_id", "nodes.key"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["graph_id", "target_node_key"], ["nodes.graph_id", "nodes.key"], ondelete="CASCADE"),
+        sa.Index("idx_edges_source", "graph_id", "source_node_key"),
+        sa.Index("idx_edges_target", "graph_id", "target_node_key"),
+    )

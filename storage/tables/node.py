@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-DDL = """
-CREATE TABLE node_facts (
-  name TEXT PRIMARY KEY,
-  value TEXT NOT NULL
-) WITHOUT ROWID;
-"""
+import sqlalchemy as sa
+
+from storage.tables.columns import text
+
+
+def add(metadata: sa.MetaData) -> None:
+    """`node_facts`."""
+    sa.Table(
+        "node_facts", metadata, sa.Column("name", sa.Text, primary_key=True), text("value"), sqlite_with_rowid=False
+    )

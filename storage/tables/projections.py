@@ -7,22 +7,34 @@ event stays in its stream, and here stands why it is in no graph.
 
 from __future__ import annotations
 
-DDL = """
-CREATE TABLE call_orphans (
-  request_id TEXT PRIMARY KEY,
-  attributes TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE call_waiting_children (
-  parent_id TEXT NOT NULL,
-  child_id TEXT NOT NULL,
-  graph_id TEXT NOT NULL,
-  created_at INTEGER NOT NULL,
-  PRIMARY KEY (parent_id, child_id)
-) WITHOUT ROWID;
-CREATE TABLE projection_rejects (
-  topic TEXT NOT NULL,
-  offset INTEGER NOT NULL,
-  reason TEXT NOT NULL,
-  PRIMARY KEY (topic, offset)
-) WITHOUT ROWID;
-"""
+import sqlalchemy as sa
+
+from storage.tables.columns import Json, integer, text
+
+
+def add(metadata: sa.MetaData) -> None:
+    """The projector's tables."""
+    sa.Table(
+        "call_orphans",
+        metadata,
+        sa.Column("request_id", sa.Text, primary_key=True),
+        sa.Column("attributes", Json, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
+        "call_waiting_children",
+        metadata,
+        sa.Column("parent_id", sa.Text, primary_key=True),
+        sa.Column("child_id", sa.Text, primary_key=True),
+        text("graph_id"),
+        integer("created_at"),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
+        "projection_rejects",
+        metadata,
+        sa.Column("topic", sa.Text, primary_key=True),
+        sa.Column("offset", sa.Integer, primary_key=True),
+        text("reason"),
+        sqlite_with_rowid=False,
+    )

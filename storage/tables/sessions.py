@@ -7,44 +7,60 @@ NULL where nobody knows them: an imported log often has none, and an invented ti
 
 from __future__ import annotations
 
-from storage.tables.metagraph import COMMON
+import sqlalchemy as sa
 
-DDL = f"""
-CREATE TABLE sessions ({COMMON}
-  parent_id TEXT REFERENCES sessions(id) ON DELETE SET NULL,
-  account_id TEXT,
-  project_id TEXT,
-  slug TEXT NOT NULL UNIQUE,
-  title TEXT NOT NULL,
-  source TEXT NOT NULL,
-  status TEXT NOT NULL CHECK (status IN ('active', 'completed', 'failed', 'aborted')),
-  started_at INTEGER,
-  ended_at INTEGER,
-  position INTEGER NOT NULL
-);
-CREATE INDEX idx_sessions_position ON sessions(position);
-CREATE INDEX idx_sessions_parent_id ON sessions(parent_id);
-CREATE TABLE messages ({COMMON}
-  session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
-  role TEXT NOT NULL,
-  agent TEXT,
-  position INTEGER NOT NULL
-);
-CREATE INDEX idx_messages_session ON messages(session_id, position);
-CREATE TABLE parts ({COMMON}
-  message_id TEXT NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
-  session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
-  type TEXT NOT NULL,
-  data TEXT NOT NULL,
-  position INTEGER NOT NULL
-);
-CREATE INDEX idx_parts_message ON parts(message_id, position);
-CREATE INDEX idx_parts_session_type ON parts(session_id, type);
-CREATE TABLE imports (
-  digest TEXT PRIMARY KEY,
-  source TEXT NOT NULL,
-  name TEXT NOT NULL,
-  session_id TEXT NOT NULL,
-  created_at INTEGER NOT NULL DEFAULT (unixepoch())
-) WITHOUT ROWID;
-"""
+from storage.tables.columns import Json, common, integer, one_of, reference, text
+
+
+def add(metadata: sa.MetaData) -> None:
+    """`sessions`, `messages`, `parts`, `imports`: projections of `session-events`; written by nobody else."""
+    sa.Table(
+        "sessions",
+        metadata,
+        *common(),
+        reference("parent_id", "sessions.id", "SET NULL", null=True),
+        text("account_id", null=True),
+        text("project_id", null=True),
+        sa.Column("slug", sa.Text, nullable=False, unique=True),
+        text("title"),
+        text("source"),
+        text("status"),
+        integer("started_at", null=True),
+        integer("ended_at", null=True),
+        integer("position"),
+        one_of("status", "active", "completed", "failed", "aborted"),
+        sa.Index("idx_sessions_position", "position"),
+        sa.Index("idx_sessions_parent_id", "parent_id"),
+    )
+    sa.Table(
+        "messages",
+        metadata,
+        *common(),
+        reference("session_id", "sessions.id", "CASCADE"),
+        text("role"),
+        text("agent", null=True),
+        integer("position"),
+        sa.Index("idx_messages_session", "session_id", "position"),
+    )
+    sa.Table(
+        "parts",
+        metadata,
+        *common(),
+        reference("message_id", "messages.id", "CASCADE"),
+        reference("session_id", "sessions.id", "CASCADE"),
+        text("type"),
+        sa.Column("data", Json, nullable=False),
+        integer("position"),
+        sa.Index("idx_parts_message", "message_id", "position"),
+        sa.Index("idx_parts_session_type", "session_id", "type"),
+    )
+    sa.Table(
+        "imports",
+        metadata,
+        sa.Column("digest", sa.Text, primary_key=True),
+        text("source"),
+        text("name"),
+        text("session_id"),
+        sa.Column("created_at", sa.Integer, nullable=False, server_default=sa.text("(unixepoch())")),
+        sqlite_with_rowid=False,
+    )

@@ -39,6 +39,7 @@ SKIPPED = {
     "requirement repeated_remote_col_foreign_keys": "SQLAlchemy's dialect does not reflect them",
     "requirement parens_in_union_contained_select_w_limit_offset": "SQLite's grammar",
     "requirement parens_in_union_contained_select_wo_limit_offset": "SQLite's grammar",
+    "requirement order_by_col_from_union": "SQLite's grammar",
     "requirement materialized_views": "SQLite has none",
     "requirement create_or_replace_view": "SQLite has none",
     "requirement window_range_non_numeric": "SQLite has none",
@@ -54,6 +55,7 @@ SKIPPED = {
 def test_the_adapter_passes_the_compliance_suite(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    environment["PYTHONHASHSEED"] = "0"  # which of several reasons is told hangs on it
     environment["PYTHONPATH"] = os.pathsep.join((str(Path(__file__).parents[2]), str(HERE)))
     arguments = [
         "-c",

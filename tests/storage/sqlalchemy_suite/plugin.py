@@ -10,14 +10,15 @@ from sqlalchemy.testing.provision import temp_table_keyword_args
 
 from storage import engine
 from storage.engine import Database
-from storage.sqlalchemy import _DBAPI, SpokeDialect, _Connection
+from storage.sqlalchemy.dbapi import Connection
+from storage.sqlalchemy.dialect import Module, SpokeDialect
 
 pytest.register_assert_rewrite("sqlalchemy.testing.assertions")
 
 _open: dict[str, Database] = {}
 
 
-def _connect(path: str) -> _Connection:
+def _connect(path: str) -> Connection:
     if path not in _open:
         db = _open[path] = engine.open(path, durability="normal")
         with db.exclusive() as connection:  # the suite makes foreign keys that point to columns which are not unique
@@ -27,7 +28,7 @@ def _connect(path: str) -> _Connection:
                 for (name,) in tx.rows("SELECT name FROM sqlite_schema WHERE type = ?", (kind,)):
                     if name.startswith(("_honker_", "engine_")):
                         tx.execute(f"DROP {kind} {name}")
-    return _Connection(_open[path], None)
+    return Connection(_open[path], None)
 
 
 class SuiteDialect(SpokeDialect):
@@ -41,7 +42,7 @@ class SuiteDialect(SpokeDialect):
 
     @classmethod
     def import_dbapi(cls) -> Any:
-        return type("dbapi", (_DBAPI,), {"connect": staticmethod(_connect)})
+        return type("dbapi", (Module,), {"connect": staticmethod(_connect)})
 
     def create_connect_args(self, url: sqlalchemy.URL) -> Any:
         return [str(url.database)], {}

@@ -1,42 +1,18 @@
-"""SQLAlchemy on the engine's own connections: typed queries that share a transaction with notify, publish and enqueue.
-
-    engine = create_engine(db)
-    with engine.begin() as conn:
-        conn.execute(insert(nodes).values(…))
-        transaction_of(conn).notify("nodes:created", {…})  # one commit
-
-* A block reads on a reader connection: one snapshot, the write lock is not touched. Its first statement that writes
-  (or `transaction_of`) takes the writer slot. When something was committed between the snapshot and the slot, what
-  the block has read may be wrong: `StaleReadError` (as `sqlalchemy.exc.OperationalError`), nothing was written, run
-  the block again. `isolation_level="IMMEDIATE"` takes the slot at the start instead; `"AUTOCOMMIT"` commits each
-  statement.
-* `begin_nested()` is a savepoint. Results stream: rows are read as they are asked for.
-* `joined(engine, tx)` gives a connection inside a transaction of the engine that is open already.
-
-Errors are SQLAlchemy's; the engine's, with its hint, is their `__cause__.__cause__`. Importing this module costs
-SQLAlchemy (0.3 s): only generated operations, migrations' drift test and programs that embed us do it.
-"""
+"""What SQLAlchemy takes for a DB-API driver: connections and cursors over the engine's readers and writer."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from itertools import islice
 from typing import Any, Literal, NoReturn, TypeAlias
 from weakref import WeakSet
 
 import apsw
-import sqlalchemy
-from sqlalchemy.dialects import registry
-from sqlalchemy.dialects.sqlite.base import SQLiteDialect
-from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
-from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
 
 from storage.engine import Database, Snapshot, Transaction
-from storage.engine.connection import Row, Value, sqlite_version
+from storage.engine.connection import Row, Value
 from storage.engine.errors import (
     ClosedError,
     ConstraintError,
@@ -55,57 +31,6 @@ class StaleReadError(EngineError, RuntimeError):
     """Something was committed after the block had read and before it could write; nothing was written."""
 
     hint = "run the block again, or begin it with isolation_level='IMMEDIATE'"
-
-
-def create_engine(db: Database, *, isolation_level: Isolation = "SERIALIZABLE", **options: Any) -> sqlalchemy.Engine:
-    """Return a SQLAlchemy engine over an open database.
-
-    Disposing of it does not close the database. `options` are those of `sqlalchemy.create_engine`.
-    """
-    return sqlalchemy.create_engine(
-        "sqlite+spoke://",
-        creator=lambda: _Connection(db, _joined.get()),
-        poolclass=NullPool,
-        isolation_level=isolation_level,
-        **options,
-    )
-
-
-def transaction_of(connection: sqlalchemy.Connection | Session) -> Transaction:
-    """The engine's transaction behind a SQLAlchemy connection or ORM session: what is done through either commits or
-    rolls back together. Takes the writer slot if the block has not written yet.
-
-    Raises:
-        StaleReadError: as for a first write; begin the block again.
-        UsageError: the connection is in AUTOCOMMIT and has no transaction.
-    """
-    if isinstance(connection, Session):
-        connection.flush()
-        connection = connection.connection()
-    if not connection.in_transaction():
-        connection.begin()
-    dbapi: object = connection.connection.dbapi_connection
-    if not isinstance(dbapi, _Connection):
-        raise UsageError("this is no connection of storage.sqlalchemy.create_engine")
-    return dbapi.write()
-
-
-_joined: ContextVar[Transaction | None] = ContextVar("joined", default=None)
-
-
-@contextmanager
-def joined(engine: sqlalchemy.Engine, tx: Transaction) -> Iterator[sqlalchemy.Connection]:
-    """A SQLAlchemy connection inside `tx`: under a savepoint that is released at the end and undone by an exception.
-
-    Whether it lasts is up to `tx`.
-    """
-    token = _joined.set(tx)
-    try:
-        connection = engine.connect()
-    finally:
-        _joined.reset(token)
-    with connection, connection.begin():
-        yield connection
 
 
 class Error(Exception):
@@ -144,7 +69,8 @@ class NotSupportedError(DatabaseError):
     """SQLite cannot do this."""
 
 
-def _fail(error: EngineError | apsw.Error | TypeError, path: str) -> NoReturn:
+def fail(error: EngineError | apsw.Error | TypeError, path: str) -> NoReturn:
+    """Raise the DB-API error that stands for an error of the engine or of APSW."""
     ours = error if isinstance(error, EngineError) else from_apsw(error, path)
     match ours:
         case ConstraintError():
@@ -169,7 +95,7 @@ def _regexp(*arguments: Any) -> bool | None:
     return None if pattern is None or value is None else re.search(str(pattern), str(value)) is not None
 
 
-class _Connection:
+class Connection:
     """What SQLAlchemy takes for a DB-API connection: a snapshot until the first write, then the writer slot."""
 
     def __init__(self, db: Database, outer: Transaction | None) -> None:
@@ -180,7 +106,7 @@ class _Connection:
         self._snapshot: tuple[AbstractContextManager[Snapshot], Snapshot] | None = None
         self._block: WriteBlock | None = None
         self._tx: Transaction | None = None
-        self._cursors: WeakSet[_Cursor] = WeakSet()
+        self._cursors: WeakSet[Cursor] = WeakSet()
         self._open = True
 
     def begin(self) -> None:
@@ -236,9 +162,9 @@ class _Connection:
             snapshot.rows("SELECT 1 FROM sqlite_schema LIMIT 1")
         return snapshot
 
-    def cursor(self) -> _Cursor:
+    def cursor(self) -> Cursor:
         """A cursor; it is closed with the transaction."""
-        cursor = _Cursor(self)
+        cursor = Cursor(self)
         self._cursors.add(cursor)
         return cursor
 
@@ -274,7 +200,7 @@ class _Connection:
                     tx.execute("ROLLBACK TO joined")
                 tx.execute("RELEASE joined")
         except EngineError as failed:
-            _fail(failed, self.path)
+            fail(failed, self.path)
 
     def _leave_snapshot(self) -> None:
         if self._snapshot is not None:
@@ -285,12 +211,12 @@ class _Connection:
             manager.__exit__(None, None, None)
 
 
-class _Cursor:
+class Cursor:
     """A DB-API cursor over APSW's; rows come as they are fetched."""
 
     arraysize = 1
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._live: apsw.Cursor | None = None
         self._rows: Iterator[Row] = iter(())
@@ -312,7 +238,7 @@ class _Cursor:
         except apsw.ExecTraceAbort:
             self._run(connection.write(), sql, params)  # it looked like a query (WITH … INSERT) and writes
         except (EngineError, apsw.Error, TypeError) as error:
-            _fail(error, connection.path)
+            fail(error, connection.path)
 
     def executemany(self, sql: str, params: Iterable[Sequence[Value]]) -> None:
         """Run a statement for each set of parameters; `rowcount` is their sum."""
@@ -325,7 +251,7 @@ class _Cursor:
             else:
                 total = self._run_many(connection.write(), sql, params)
         except (EngineError, apsw.Error, TypeError) as error:
-            _fail(error, connection.path)
+            fail(error, connection.path)
         self.rowcount = total
 
     def _run_many(self, source: Snapshot | Transaction, sql: str, params: Iterable[Sequence[Value]]) -> int:
@@ -376,21 +302,21 @@ class _Cursor:
         try:
             return next(self._rows, None)
         except apsw.Error as error:
-            _fail(error, self._connection.path)
+            fail(error, self._connection.path)
 
     def fetchmany(self, size: int | None = None) -> list[Row]:
         """The next rows."""
         try:
             return list(islice(self._rows, size or self.arraysize))
         except apsw.Error as error:
-            _fail(error, self._connection.path)
+            fail(error, self._connection.path)
 
     def fetchall(self) -> list[Row]:
         """The other rows."""
         try:
             return list(self._rows)
         except apsw.Error as error:
-            _fail(error, self._connection.path)
+            fail(error, self._connection.path)
 
     def close(self) -> None:
         """Forget the rest."""
@@ -406,79 +332,3 @@ class _Cursor:
         if self._live is not None:
             self._live.close(True)
             self._live = None
-
-
-class _DBAPI:
-    """What SQLAlchemy takes for the DB-API module."""
-
-    paramstyle = "qmark"
-    apilevel = "2.0"
-    threadsafety = 1
-    Error = Error
-    InterfaceError = InterfaceError
-    DatabaseError = DatabaseError
-    DataError = DataError
-    OperationalError = OperationalError
-    IntegrityError = IntegrityError
-    InternalError = InternalError
-    ProgrammingError = ProgrammingError
-    NotSupportedError = NotSupportedError
-    Binary = bytes
-    sqlite_version = sqlite_version()
-    sqlite_version_info = tuple(int(part) for part in sqlite_version.split("."))
-
-
-class SpokeDialect(SQLiteDialect):
-    """SQLAlchemy's SQLite, on the engine."""
-
-    driver = "spoke"
-    supports_statement_cache = True
-    default_paramstyle = "qmark"
-    supports_server_side_cursors = False  # every result streams
-
-    @classmethod
-    def import_dbapi(cls) -> Any:
-        """The module."""
-        return _DBAPI
-
-    def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
-        return _DBAPI.sqlite_version_info
-
-    def do_begin(self, dbapi_connection: Any) -> None:
-        """Start a transaction."""
-        try:
-            dbapi_connection.dbapi_connection.begin()
-        except EngineError as error:
-            _fail(error, dbapi_connection.path)
-
-    def get_isolation_level_values(self, dbapi_conn: DBAPIConnection) -> Sequence[IsolationLevel]:
-        """The three that there are."""
-        return ["SERIALIZABLE", "IMMEDIATE", "AUTOCOMMIT"]  # type: ignore[list-item]
-
-    def get_default_isolation_level(self, dbapi_conn: DBAPIConnection) -> IsolationLevel:
-        """Snapshots for reading, one writer."""
-        return "SERIALIZABLE"
-
-    def get_isolation_level(self, dbapi_connection: Any) -> IsolationLevel:
-        """The present one."""
-        level: IsolationLevel = dbapi_connection.isolation
-        return level
-
-    def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
-        """Choose one; SQLAlchemy has checked that there is such a one and no transaction."""
-        dbapi_connection.isolation = level
-
-    def reset_isolation_level(self, dbapi_conn: Any) -> None:
-        """Back to the level that the engine was made with."""
-        self.set_isolation_level(dbapi_conn, self._on_connect_isolation_level or "SERIALIZABLE")
-
-    def detect_autocommit_setting(self, dbapi_conn: Any) -> bool:
-        """Whether each statement commits by itself."""
-        return bool(dbapi_conn.isolation == "AUTOCOMMIT")
-
-    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """There is no network; a database that was closed stays closed."""
-        return False
-
-
-registry.register("sqlite.spoke", __name__, SpokeDialect.__name__)

@@ -1,0 +1,80 @@
+"""Copies of a database that is in use, by SQLite's backup API: never by reading the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from storage.engine import Database
+from storage.engine.connection import connect, file_of
+from storage.engine.errors import CorruptError, translated
+
+STEP_PAGES = 4_096
+"""Pages copied between two reports of progress: 16 MiB."""
+
+
+def backup(
+    db: Database, target: str | os.PathLike[str], progress: Callable[[int, int], None] = lambda done, total: None
+) -> None:
+    """Write a verified copy of the database to `target`, which is replaced whole or not at all.
+
+    The copy is one state of the database, with everything that was committed when this was called; writers wait only
+    for as long as a step takes. It is on disk when this returns. A crash leaves at most `target` with `.partial`.
+
+    Args:
+        db: the open database.
+        target: where the copy goes; its folder must exist.
+        progress: called with pages done and pages in all.
+
+    Raises:
+        EngineError: the copy cannot be written, or does not pass SQLite's `quick_check`.
+    """
+    final = Path(target)
+    partial = final.with_name(final.name + ".partial")
+    partial.unlink(missing_ok=True)
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    source = connect(db.path, durability="normal", query_only=True)
+    try:
+        with translated(str(partial)):
+            copy = apsw.Connection(str(partial))
+            try:
+                source.execute("BEGIN")  # one state, however long the copy takes
+                source.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+                with copy.backup("main", source, "main") as running:
+                    while not running.done:
+                        running.step(STEP_PAGES)
+                        progress(running.page_count - running.remaining, running.page_count)
+                copy.pragma("journal_mode", "delete")  # one file, without -wal beside it
+                found = copy.pragma("quick_check")
+            finally:
+                copy.close()
+        if found != "ok":
+            raise CorruptError(f"{partial}: the copy is damaged: {found}")
+        _sync(partial)
+        partial.replace(final)
+        _sync(final.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    finally:
+        source.close()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def backup_name(path: str, version: int) -> Path:
+    """Where the copy before a migration goes: beside the file, with the version of the schema that it has.
+
+    >>> str(backup_name("/data/tenant-local.db", 3))
+    '/data/tenant-local.db.v3.backup'
+    """
+    return Path(f"{file_of(path)}.v{version}.backup")
