@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from storage.engine import Database
 from storage.tenants import open_tenant_database
+
+settings.register_profile("spoke", deadline=None)  # how fast this machine is today is nothing a test may hang on
+settings.load_profile("spoke")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
+from storage.crypto import EncryptedData
 from storage.graphs.module import BaseNode, GraphConfig, Module
 
 
@@ -14,25 +13,13 @@ class SecretGraph(Module):
     description = "Secrets: what they are for is readable, their values are not"
     Config = GraphConfig(type="directed", multi=False, allow_self_loops=False)
 
-    class EncryptedData(BaseModel):
-        """AES-256-GCM; binary as base64. See `storage.crypto`."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-        keyVersion: int
-        salt: str
-        iv: str
-        data: str
-
     class SecretNode(BaseNode):
         """One secret."""
 
         key: str
         """Its name, for instance `github/api_key`."""
-        value: SecretGraph.EncryptedData
+        value: EncryptedData
         key_version: int
         description: str | None = None
         expires_at: str | None = None
         last_used_at: str | None = None
-
-
-SecretGraph.SecretNode.model_rebuild()

@@ -277,6 +277,12 @@ def node_schema(tx: Transaction, graph: GraphRow, node_type: str) -> str:
     return str(rows[0][0])
 
 
+def _names(tx: Transaction, table: str, type_id: str) -> list[str]:
+    return [
+        str(row[0]) for row in tx.rows(f"SELECT name FROM {table} WHERE graph_type_id = ? ORDER BY name", (type_id,))
+    ]
+
+
 def find_edge_type(tx: Transaction, graph: GraphRow, edge_type: str) -> tuple[EdgeType, str]:
     """An edge type and its JSON Schema as stored.
 

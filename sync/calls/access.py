@@ -1,10 +1,11 @@
-"""Who may call what. Scopes are `noun:verb`; `*` stands for any one segment, and alone for everything."""
+"""Who may call what: an identity's scopes (`storage.scopes`) against what an operation asks for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from storage.scopes import grants
 from sync.calls.errors import AccessDeniedError
 
 
@@ -23,18 +24,6 @@ class AccessControl:
 
     required_scopes: tuple[str, ...] = ()
     required_scopes_any: tuple[str, ...] = ()
-
-
-def grants(held: str, wanted: str) -> bool:
-    """Tell whether a held scope covers a wanted one.
-
-    >>> grants("fs:*", "fs:read"), grants("*", "fs:read"), grants("fs:read", "fs:list")
-    (True, True, False)
-    """
-    if held == "*":
-        return True
-    mine, theirs = held.split(":"), wanted.split(":")
-    return len(mine) == len(theirs) and all(a in ("*", b) for a, b in zip(mine, theirs, strict=True))
 
 
 def check_access(access: AccessControl, identity: Identity | None, operation_id: str) -> None:

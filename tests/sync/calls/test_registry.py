@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from sync.calls.access import AccessControl, Identity, grants
+from storage.scopes import grants
+from sync.calls.access import AccessControl, Identity
 from sync.calls.errors import (
     AccessDeniedError,
     CallFailed,
