@@ -6,6 +6,7 @@ from app.cli.exit_codes import ExitCode
 from app.views.sessions import NoSuchSessionError
 from storage.engine import errors as engine
 from storage.events.envelope import EventShapeError
+from storage.identity.errors import IdentityError
 from storage.migrations import NewerFileError
 from storage.process_lock import LockHeldError
 from sync.calls import errors as calls
@@ -42,6 +43,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (link.PlainTextError, ExitCode.USAGE),
     (link.LinkError, ExitCode.UNAVAILABLE),
     (NoSuchSessionError, ExitCode.USAGE),
+    (IdentityError, ExitCode.USAGE),
     (engine.UsageError, ExitCode.USAGE),
     (engine.EngineError, ExitCode.FAILURE),
 )

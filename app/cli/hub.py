@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,9 +91,10 @@ def key() -> None:
 @key.command()
 @click.argument("spoke_name", metavar="NAME")
 @click.option("--tenant", default="local", show_default=True, help="The tenant whose file its events go to.")
+@click.option("--days", type=click.IntRange(1), help="Days until the key ends; without it, never.")
 @json_option
 @click.pass_obj
-def create(context: Context, spoke_name: str, tenant: str, as_json: bool) -> None:
+def create(context: Context, spoke_name: str, tenant: str, days: int | None, as_json: bool) -> None:
     """Make a key for the spoke NAME and print it: this once, it is stored as a hash.
 
     \b
@@ -102,7 +104,8 @@ def create(context: Context, spoke_name: str, tenant: str, as_json: bool) -> Non
     from sync.hub.keys import create_key
 
     with _system(context) as db:
-        made = create_key(db, spoke_name, tenant)
+        ends = None if days is None else int(time.time()) + days * 86_400
+        made = create_key(db, spoke_name, tenant, expires_at=ends)
     if as_json:
         print_json({"key": made, "spoke": spoke_name, "tenant": tenant})
     else:
@@ -120,15 +123,66 @@ def list_(context: Context, as_json: bool) -> None:
     Example:
       spoke hub key list
     """
-    from sync.hub.keys import list_keys
+    from sync.hub.keys import list_spoke_keys
 
     with _system(context) as db, db.snapshot() as snapshot:
-        keys = list_keys(snapshot)
+        keys = list_spoke_keys(snapshot)
     if as_json:
         print_json(camel(keys))
         return
     for found in keys:
         click.echo(f"{found.id[:8]}  {found.tenant:<12} {found.spoke:<24} {'enabled' if found.enabled else 'disabled'}")
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@json_option
+@click.pass_obj
+def revoke(context: Context, key_id: str, as_json: bool) -> None:
+    """End the key ID at once: its id, the beginning of one, or a name.
+
+    \b
+    Example:
+      spoke hub key create workshop-pc > key.txt
+      spoke hub key revoke workshop-pc
+    """
+    from storage.identity.api_keys import find_key, revoke_key
+    from sync.hub.keys import operator
+
+    with _system(context) as db, db.transaction() as tx:
+        found = find_key(tx, key_id)
+        ended = revoke_key(tx, found.id, actor_id=operator(tx).id, now=int(time.time()))
+    if as_json:
+        print_json({"id": found.id, "revoked": ended})
+    else:
+        say(f"key {found.id} is revoked" if ended else f"key {found.id} was revoked before")
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--grace", default=86_400, show_default=True, type=click.IntRange(0), help="Seconds the old key still works."
+)
+@json_option
+@click.pass_obj
+def rotate(context: Context, key_id: str, grace: int, as_json: bool) -> None:
+    """Make the successor of the key ID and print it, once; the old key works for a while more.
+
+    \b
+    Example:
+      spoke hub key create workshop-pc > key.txt
+      spoke hub key rotate workshop-pc --grace 3600 > new-key.txt
+    """
+    from storage.identity.api_keys import rotate_key
+    from sync.hub.keys import operator
+
+    with _system(context) as db, db.transaction() as tx:
+        new = rotate_key(tx, key_id, actor_id=operator(tx).id, now=int(time.time()), grace_s=grace)
+    if as_json:
+        print_json({"id": new.id, "key": new.secret})
+    else:
+        click.echo(new.secret)
+        say("keep it: it cannot be shown again")
 
 
 @hub.command()

@@ -1,20 +1,18 @@
-"""API keys: made once, stored as SHA-256, and the way from a key to a tenant (the seed's authentication flow)."""
+"""From a key to a tenant: the seed's authentication flow, and keys for spokes."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-import secrets
-import uuid
 from dataclasses import dataclass
 
 from storage.engine import Database, Snapshot, Transaction
-from storage.engine.errors import UsageError
+from storage.identity.accounts import Account, create_account, find_account
+from storage.identity.api_keys import KeyInfo, create_api_key, list_keys, verify_key
+from storage.identity.errors import KeyRefusedError, UnknownIdentityError
+from storage.identity.organizations import Organization, add_member, check_name, create_organization, find_organization
 from sync.link.errors import UnauthorizedError
 
-PREFIX = "alk_"
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?")
-"""Names of tenants and spokes: they become parts of file names and addresses."""
+OPERATOR = "hub@localhost"
+"""The account of whoever works on the hub itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,51 +22,46 @@ class Principal:
     account_id: str
     name: str
     tenant: str
+    key: KeyInfo
 
 
 @dataclass(frozen=True, slots=True)
-class KeyInfo:
-    """A key, without its secret. Times are unix seconds."""
+class SpokeKey:
+    """A key of a spoke, without its secret. Times are unix seconds."""
 
     id: str
     spoke: str
     tenant: str
     enabled: bool
     created_at: int
+    expires_at: int | None
     last_used_at: int | None
 
 
-def hash_of(key: str) -> str:
-    """What is stored of a key. A fast hash is right: the key has 256 random bits (ADR-050)."""
-    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+def operator(tx: Transaction) -> Account:
+    """The operator's account, made when it is missing."""
+    try:
+        return find_account(tx, OPERATOR)
+    except UnknownIdentityError:
+        return create_account(tx, OPERATOR, "Hub operator", "admin")
 
 
-def create_key(db: Database, spoke: str, tenant: str = "local") -> str:
+def create_key(db: Database, spoke: str, tenant: str = "local", *, expires_at: int | None = None) -> str:
     """Make a key for a spoke and return it; it cannot be shown again.
 
     Makes the tenant's organisation, its owner and the spoke's service account where they are missing.
 
     Raises:
-        UsageError: a name is not one.
+        IdentityError: a name is not one.
     """
-    for name in (spoke, tenant):
-        if not NAME.fullmatch(name):
-            raise UsageError(f"{name!r} is not a name: small letters, digits and '-', at most 48")
-    key = PREFIX + secrets.token_urlsafe(32)
+    check_name(spoke)
+    check_name(tenant)
     with db.transaction() as tx:
-        owner = _account(tx, "hub@localhost", "Hub operator", "admin")
-        org = _organization(tx, tenant, owner)
-        account = _account(tx, f"{spoke}@{tenant}.spoke", spoke, "service")
-        tx.execute(
-            "INSERT OR IGNORE INTO organization_members (id, org_id, account_id, membership_level)"
-            " VALUES (?, ?, ?, 'member')",
-            (str(uuid.uuid4()), org, account),
-        )
-        tx.execute(
-            "INSERT INTO api_keys (id, owner_id, key_hash, name) VALUES (?, ?, ?, ?)",
-            (str(uuid.uuid4()), account, hash_of(key), spoke),
-        )
-    return key
+        boss = operator(tx)
+        org = _organization(tx, tenant, boss)
+        account = _account(tx, f"{spoke}@{tenant}.spoke", spoke, boss)
+        add_member(tx, org.id, account.id, actor_id=boss.id)
+        return create_api_key(tx, account.id, actor_id=boss.id, name=spoke, expires_at=expires_at).secret
 
 
 def authenticate(source: Snapshot, key: str, now: int) -> Principal:
@@ -80,45 +73,55 @@ def authenticate(source: Snapshot, key: str, now: int) -> Principal:
         now: unix seconds.
 
     Raises:
-        UnauthorizedError: unknown, disabled, expired or revoked; the same words for all of them.
+        UnauthorizedError: unknown, disabled, expired, revoked, or of no tenant; the same words for all of them.
     """
+    try:
+        found = verify_key(source, key, now)
+    except KeyRefusedError as error:
+        raise UnauthorizedError(str(error)) from error
     rows = source.rows(
-        "SELECT a.id, a.display_name, o.slug FROM api_keys k"
-        " JOIN accounts a ON a.id = k.owner_id AND a.status = 'active'"
-        " JOIN organization_members m ON m.account_id = a.id"
-        " JOIN organizations o ON o.id = m.org_id"
-        " WHERE k.key_hash = ? AND k.enabled = 1 AND k.revoked_at IS NULL"
-        " AND (k.expires_at IS NULL OR k.expires_at > ?) ORDER BY o.created_at LIMIT 1",
-        (hash_of(key), now),
+        "SELECT a.id, a.display_name, o.slug FROM accounts a JOIN organization_members m ON m.account_id = a.id"
+        " JOIN organizations o ON o.id = m.org_id WHERE a.id = ? ORDER BY o.created_at, o.rowid LIMIT 1",
+        (found.owner_id,),
     )
     if not rows:
         raise UnauthorizedError("this key opens nothing here")
-    return Principal(*rows[0])
+    account_id, name, tenant = rows[0]
+    return Principal(account_id, name, tenant, found)
 
 
-def list_keys(source: Snapshot) -> list[KeyInfo]:
-    """Every key, oldest first."""
-    return [
-        KeyInfo(row[0], row[1], row[2], bool(row[3]), int(row[4]), row[5])
-        for row in source.rows(
-            "SELECT k.id, k.name, o.slug, k.enabled AND k.revoked_at IS NULL, k.created_at, k.last_used_at"
-            " FROM api_keys k JOIN organization_members m ON m.account_id = k.owner_id"
-            " JOIN organizations o ON o.id = m.org_id ORDER BY k.rowid"
+def list_spoke_keys(source: Snapshot) -> list[SpokeKey]:
+    """Every key with the tenant that it opens, oldest first."""
+    tenants = {
+        str(account): str(slug)
+        for account, slug in source.rows(
+            "SELECT m.account_id, o.slug FROM organization_members m JOIN organizations o ON o.id = m.org_id"
+            " ORDER BY o.created_at DESC, o.rowid DESC"
         )
+    }
+    return [
+        SpokeKey(
+            key.id,
+            key.name or "",
+            tenants.get(key.owner_id, ""),
+            key.enabled and key.revoked_at is None,
+            key.created_at,
+            key.expires_at,
+            key.last_used_at,
+        )
+        for key in list_keys(source)
     ]
 
 
-def _account(tx: Transaction, email: str, name: str, level: str) -> str:
-    tx.execute(
-        "INSERT OR IGNORE INTO accounts (id, email, display_name, access_level) VALUES (?, ?, ?, ?)",
-        (str(uuid.uuid4()), email, name, level),
-    )
-    return str(tx.rows("SELECT id FROM accounts WHERE email = ?", (email,))[0][0])
+def _account(tx: Transaction, email: str, name: str, boss: Account) -> Account:
+    try:
+        return find_account(tx, email)
+    except UnknownIdentityError:
+        return create_account(tx, email, name, "service", actor_id=boss.id)
 
 
-def _organization(tx: Transaction, slug: str, owner: str) -> str:
-    tx.execute(
-        "INSERT OR IGNORE INTO organizations (id, name, slug, owner_id) VALUES (?, ?, ?, ?)",
-        (str(uuid.uuid4()), slug, slug, owner),
-    )
-    return str(tx.rows("SELECT id FROM organizations WHERE slug = ?", (slug,))[0][0])
+def _organization(tx: Transaction, slug: str, boss: Account) -> Organization:
+    try:
+        return find_organization(tx, slug)
+    except UnknownIdentityError:
+        return create_organization(tx, slug, boss.id)

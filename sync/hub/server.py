@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 
 from storage.engine import Database, Transaction
 from storage.engine.errors import EngineError
+from storage.identity.api_keys import note_use
 from storage.process_lock import ProcessLock
 from storage.tenants import open_system_database, open_tenant_database
 from sync.hub import ingest
@@ -114,7 +115,9 @@ class Hub:
             if scheme.lower() != "bearer" or not key:
                 raise UnauthorizedError("no key was shown")
             now = self._clock_ms() // 1000
-            self._principals[connection] = await self._system.read(lambda system: authenticate(system, key, now))
+            principal = await self._system.read(lambda system: authenticate(system, key, now))
+            await self._system.run(lambda tx: note_use(tx, principal.key, now))
+            self._principals[connection] = principal
         except UnauthorizedError as error:
             log.warning("refused %s: %s", _peer(connection), error)
             return connection.respond(HTTPStatus.UNAUTHORIZED, f"{error}\n")

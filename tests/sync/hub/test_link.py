@@ -16,7 +16,7 @@ from storage.engine import Database
 from storage.process_lock import LockHeldError
 from storage.tenants import open_system_database, open_tenant_database
 from sync.hub import ingest, server
-from sync.hub.keys import authenticate, create_key, list_keys
+from sync.hub.keys import authenticate, create_key, list_spoke_keys
 from sync.hub.server import Hub
 from sync.link.chain import Cursor, LogEvent, extend
 from sync.link.errors import PlainTextError, UnauthorizedError
@@ -337,7 +337,7 @@ def test_a_key_opens_its_tenant_until_it_is_disabled(tmp_path: Path) -> None:
         with system.snapshot() as snapshot:
             principal = authenticate(snapshot, key, now=0)
             assert (principal.name, principal.tenant) == ("edge", "acme")
-            assert [(k.spoke, k.tenant, k.enabled) for k in list_keys(snapshot)] == [("edge", "acme", True)]
+            assert [(k.spoke, k.tenant, k.enabled) for k in list_spoke_keys(snapshot)] == [("edge", "acme", True)]
         stored = system.query("SELECT key_hash FROM api_keys")[0]["key_hash"]
         assert stored.startswith("sha256:")
         assert key not in stored
