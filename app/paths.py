@@ -30,6 +30,11 @@ class Paths:
         return self.data_dir / "hub.json"
 
     @property
+    def key_file(self) -> Path:
+        """The keys of the secrets, mode 0600."""
+        return self.data_dir / "keyring.json"
+
+    @property
     def log_file(self) -> Path:
         """What happened while the terminal UI ran the services."""
         return self.data_dir / "tui.log"

@@ -17,11 +17,14 @@ LIBRARIES = (
     "click",
     "cryptography.hazmat.primitives.asymmetric.ed25519",
     "cryptography.hazmat.primitives.ciphers.aead",
+    "jsonschema",
     "msgspec",
     "platformdirs",
     "pydantic",
     "pydantic_settings",
+    "pydot",
     "rich",
+    "sqlalchemy",
     "ssl",
     "textual",
     "watchfiles",
@@ -114,8 +117,9 @@ def _operations() -> str:
     from app.config import Settings
     from app.operations import builtin_registry
 
-    registry = builtin_registry(Settings())
-    return ", ".join(spec.operation_id for spec in registry.list() if spec.input_schema and spec.output_schema)
+    registry = builtin_registry(Settings(), Path("keyring.json"))
+    usable = [spec for spec in registry.list() if spec.input_schema and spec.output_schema]
+    return f"{len(usable)} operations"
 
 
 def _watch() -> str:

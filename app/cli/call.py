@@ -16,7 +16,7 @@ from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from sync.calls.access import Identity
+    from storage.operations.spec import Identity
     from sync.calls.recorder import Call, Recorder
     from sync.calls.registry import Registry
 
@@ -57,7 +57,7 @@ def call(
 
     if (operation is None) == (batch is None):
         raise click.UsageError("give an OPERATION, or --batch FILE")
-    registry = builtin_registry(context.settings())
+    registry = builtin_registry(context.settings(), context.paths.key_file)
     if batch is not None:
         with context.database() as db:
             _batch(registry, Recorder(db, now, new_id), batch, session_id)
@@ -77,7 +77,7 @@ def call(
 
 def local_identity() -> Identity:
     """The person at this terminal: whoever can open the database may do everything here."""
-    from sync.calls.access import Identity
+    from storage.operations.spec import Identity
 
     return Identity(f"local:{os.getuid()}", ("*",))
 

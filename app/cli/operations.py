@@ -23,7 +23,7 @@ def operations(context: Context, name: str | None, as_json: bool) -> None:
     """
     from app.operations import builtin_registry
 
-    registry = builtin_registry(context.settings())
+    registry = builtin_registry(context.settings(), context.paths.key_file)
     if name is None:
         found = registry.list()
         if as_json:

@@ -11,10 +11,9 @@ from typing import Literal
 from pydantic import Field
 
 from app.config import FileSettings
-from sync.calls.access import AccessControl
+from storage.operations.spec import AccessControl, Model, OperationContext, OperationSpec
 from sync.calls.errors import AccessDeniedError, ExecutionError
 from sync.calls.registry import Registry
-from sync.calls.spec import Model, OperationContext, OperationSpec
 
 MAX_ENTRIES = 10_000
 MAX_READ_BYTES = 1_048_576

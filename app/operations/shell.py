@@ -14,10 +14,9 @@ from pydantic import Field
 from app.config import ArgumentSettings, CommandSettings
 from app.environment import child_environment
 from app.operations.output import Tail
-from sync.calls.access import AccessControl
+from storage.operations.spec import AccessControl, Model, OperationContext, OperationSpec
 from sync.calls.errors import CallTimeoutError, ExecutionError, ValidationError
 from sync.calls.registry import Registry
-from sync.calls.spec import Model, OperationContext, OperationSpec
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),

@@ -9,9 +9,8 @@ import time
 
 from app import __version__
 from storage.engine import sqlite_version
-from sync.calls.access import AccessControl
+from storage.operations.spec import AccessControl, Model, OperationContext, OperationSpec
 from sync.calls.registry import Registry
-from sync.calls.spec import Model, OperationContext, OperationSpec
 
 
 class InfoInput(Model):

@@ -184,10 +184,15 @@ def validate_edge(entry: type[E], data: object) -> E:
     return _validate(entry, data)
 
 
+def check_config(what: str, data: object) -> GraphConfig:
+    """Return the rules of a graph type. Raises AttributesError."""
+    return _validate(GraphConfig, data, f"config of {what}")
+
+
 M = TypeVar("M", bound=BaseModel)
 
 
-def _validate(entry: type[M], data: object) -> M:
+def _validate(entry: type[M], data: object, what: str | None = None) -> M:
     try:
         return entry.model_validate(data)
     except pydantic.ValidationError as error:
@@ -195,7 +200,7 @@ def _validate(entry: type[M], data: object) -> M:
             f"{'.'.join(map(str, item['loc'])) or '(all)'}: {item['msg']}"
             for item in error.errors(include_url=False, include_input=False)
         ]
-        raise AttributesError(entry.__name__, problems) from error
+        raise AttributesError(what or entry.__name__, problems) from error
 
 
 def attributes_of(model: BaseNode | BaseEdge) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from storage.engine import Snapshot, Transaction
 from storage.engine.payload import dumps
@@ -43,8 +44,7 @@ def create_account(
         IdentityError: the address is none.
         TakenError: there is an account of that address.
     """
-    if not 3 <= len(email) <= 254 or "@" not in email[1:-1] or not email.isprintable() or " " in email:
-        raise IdentityError(f"{email[:60]!r} is no e-mail address")
+    check_email(email)
     if tx.rows("SELECT 1 FROM accounts WHERE email = ?", (email,)):
         raise TakenError(f"there is an account {email!r} already")
     account = Account(str(uuid.uuid4()), email, display_name, access_level, "active")
@@ -53,8 +53,34 @@ def create_account(
         (account.id, email, display_name, access_level),
     )
     audit(tx, "account.created", actor_id or account.id, details={"accountId": account.id, "email": email})
-    tx.notify("account:created", {"accountId": account.id, "email": email, "accessLevel": access_level})
+    tell_created(tx, account.id, email, access_level)
     return account
+
+
+def check_email(email: str) -> None:
+    """Refuse what is no e-mail address."""
+    if not 3 <= len(email) <= 254 or "@" not in email[1:-1] or not email.isprintable() or " " in email:
+        raise IdentityError(f"{email[:60]!r} is no e-mail address")
+
+
+def tell_created(tx: Transaction, account_id: str, email: str, access_level: str) -> None:
+    """Channel `account:created`."""
+    tx.notify("account:created", {"accountId": account_id, "email": email, "accessLevel": access_level})
+
+
+def tell_updated(tx: Transaction, account_id: str, changes: Mapping[str, Any], actor_id: str) -> None:
+    """Channel `account:updated`; a deactivation asks `account-maintenance` to revoke what the account holds."""
+    tx.notify("account:updated", {"accountId": account_id, "changes": dict(changes)})
+    if changes.get("status") == "deactivated":
+        payload = dumps({"task": "deactivate", "accountId": account_id, "actorId": actor_id})
+        tx.execute("SELECT honker_enqueue(?, ?, NULL, NULL, 0, 5, NULL)", (QUEUE, payload))
+
+
+def check_status(tx: Transaction, account_id: str, status: str) -> None:
+    """Refuse to deactivate who owns an organisation."""
+    owned = [row[0] for row in tx.rows("SELECT slug FROM organizations WHERE owner_id = ?", (account_id,))]
+    if status == "deactivated" and owned:
+        raise IdentityError(f"the account owns {', '.join(owned)}: transfer the ownership first")
 
 
 def find_account(source: Snapshot | Transaction, who: str) -> Account:
@@ -83,15 +109,10 @@ def set_status(tx: Transaction, who: str, status: Status, *, actor_id: str) -> A
     account = find_account(tx, who)
     if status == account.status:
         return account
-    if status == "deactivated":
-        owned = [row[0] for row in tx.rows("SELECT slug FROM organizations WHERE owner_id = ?", (account.id,))]
-        if owned:
-            raise IdentityError(f"{account.email} owns {', '.join(owned)}: transfer the ownership first")
-        payload = dumps({"task": "deactivate", "accountId": account.id, "actorId": actor_id})
-        tx.execute("SELECT honker_enqueue(?, ?, NULL, NULL, 0, 5, NULL)", (QUEUE, payload))
+    check_status(tx, account.id, status)
     tx.execute("UPDATE accounts SET status = ?, updated_at = unixepoch() WHERE id = ?", (status, account.id))
     audit(tx, f"account.{status}", actor_id, details={"accountId": account.id, "was": account.status})
-    tx.notify("account:updated", {"accountId": account.id, "changes": {"status": status}})
+    tell_updated(tx, account.id, {"status": status}, actor_id)
     return find_account(tx, account.id)
 
 

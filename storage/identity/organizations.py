@@ -57,9 +57,19 @@ def create_organization(tx: Transaction, slug: str, owner: str, *, name: str | N
         (org.id, org.name, slug, account.id),
     )
     audit(tx, "org.created", account.id, org_id=org.id, details={"slug": slug})
-    tx.notify("org:created", {"orgId": org.id, "slug": slug, "ownerId": account.id})
+    tell_created(tx, org.id, slug, account.id)
     add_member(tx, org.id, account.id, "owner", actor_id=account.id)
     return org
+
+
+def tell_created(tx: Transaction, org_id: str, slug: str, owner_id: str) -> None:
+    """Channel `org:created`."""
+    tx.notify("org:created", {"orgId": org_id, "slug": slug, "ownerId": owner_id})
+
+
+def tell_member(tx: Transaction, org_id: str, account_id: str, level: str) -> None:
+    """Channel `org:member_added`; also when a level changes."""
+    tx.notify("org:member_added", {"orgId": org_id, "accountId": account_id, "membershipLevel": level})
 
 
 def find_organization(source: Snapshot | Transaction, which: str) -> Organization:
@@ -96,7 +106,7 @@ def add_member(tx: Transaction, org: str, account: str, level: Level = "member",
         (str(uuid.uuid4()), found.id, member.id, level),
     )
     audit(tx, "org.member_added", actor_id, org_id=found.id, details={"accountId": member.id, "level": level})
-    tx.notify("org:member_added", {"orgId": found.id, "accountId": member.id, "membershipLevel": level})
+    tell_member(tx, found.id, member.id, level)
 
 
 def remove_member(tx: Transaction, org: str, account: str, *, actor_id: str) -> None:

@@ -23,9 +23,6 @@ class Flag(sa.Boolean):
 
     cache_ok = True
 
-    def __init__(self) -> None:
-        super().__init__(create_constraint=False)
-
 
 @compiles(Json, "sqlite")
 def _text(*_: Any, **__: Any) -> str:

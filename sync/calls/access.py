@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-
+from storage.operations.spec import AccessControl, Identity
 from storage.scopes import grants
 from sync.calls.errors import AccessDeniedError
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who calls: an id, scopes, and actions per resource (`"type:id" -> actions`)."""
-
-    id: str
-    scopes: Sequence[str] = ()
-    resources: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class AccessControl:
-    """What a caller needs: all of `required_scopes` and one of `required_scopes_any` (empty: nothing)."""
-
-    required_scopes: tuple[str, ...] = ()
-    required_scopes_any: tuple[str, ...] = ()
 
 
 def check_access(access: AccessControl, identity: Identity | None, operation_id: str) -> None:

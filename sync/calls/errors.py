@@ -12,6 +12,8 @@ TIMEOUT = "TIMEOUT"
 ABORTED = "ABORTED"
 EXECUTION_ERROR = "EXECUTION_ERROR"
 UNKNOWN_ERROR = "UNKNOWN_ERROR"
+NOT_FOUND = "NOT_FOUND"
+"""Ours: what the input names is not there."""
 
 
 class CallFailed(Exception):
@@ -57,3 +59,9 @@ class ExecutionError(CallFailed):
     """The operation itself failed."""
 
     code = EXECUTION_ERROR
+
+
+class NotFoundError(CallFailed):
+    """What the input names is not there."""
+
+    code = NOT_FOUND

@@ -7,21 +7,23 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from storage.engine import Database
+from storage.engine import Database, Transaction
 from storage.engine.payload import dumps
 from storage.events.call_events import STREAM, CallError, CallIdentity, CallMetadata, CallRequested, CallResponded
 from storage.events.envelope import encode, iso
-from sync.calls.access import Identity
+from storage.operations.spec import Identity, OperationContext
 from sync.calls.errors import ABORTED, CallFailed
 from sync.calls.registry import Registry
-from sync.calls.spec import OperationContext
+
+HIDDEN = {"redacted": True}
+"""What the log shows of the input and output of a sensitive operation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,17 +62,26 @@ class Recorder:
         """Execute calls in order and record each; returns their outcomes in the same order.
 
         All requests are committed together before the first call runs, all outcomes together after the last: two
-        commits however many calls. A call that fails is an outcome, not an exception.
+        commits however many calls. The outcome of a `transactional` operation commits with its effects: either both
+        are there, or neither. A call that fails is an outcome, not an exception.
 
         Raises:
             EngineError: the log cannot be written; then no call ran, or (on the second commit) outcomes are unknown.
         """
         begun = [(call, self._new_id()) for call in calls]
-        self._publish([(request_id, encode(self._requested(call, request_id))) for call, request_id in begun])
+        self._publish(
+            [
+                (request_id, encode(self._requested(call, request_id, hidden=registry.is_sensitive(call.operation_id))))
+                for call, request_id in begun
+            ]
+        )
         outcomes: list[Outcome] = []
         events: list[tuple[str, str]] = []
         try:
             for call, request_id in begun:
+                if registry.is_transactional(call.operation_id):
+                    outcomes.append(self._run_in_transaction(registry, call, request_id))
+                    continue
                 outcome, event = self._run(registry, call, request_id)
                 outcomes.append(outcome)
                 events.append((request_id, event))
@@ -101,21 +112,33 @@ class Recorder:
             raise
         self._publish([(request_id, self._responded(call.operation_id, request_id, running.output, began))])
 
-    def _run(self, registry: Registry, call: Call, request_id: str) -> tuple[Outcome, str]:
-        context = OperationContext(request_id, call.identity, call.parent_request_id, call.session_id)
+    def _run_in_transaction(self, registry: Registry, call: Call, request_id: str) -> Outcome:
+        with self._db.transaction() as tx:
+            outcome, event = self._run(registry, call, request_id, tx)
+            self._db.stream(STREAM).append([(request_id, event, int(self._clock().timestamp()))], tx)
+        return outcome
+
+    def _run(
+        self, registry: Registry, call: Call, request_id: str, tx: Transaction | None = None
+    ) -> tuple[Outcome, str]:
+        context = OperationContext(
+            request_id, call.identity, call.parent_request_id, call.session_id, db=self._db, tx=tx
+        )
         began = self._clock()
         try:
-            output = registry.execute(call.operation_id, call.input, context).model_dump(mode="json", by_alias=True)
+            with tx.transaction() if tx is not None else nullcontext():  # a failed call undoes its own writes only
+                output = registry.execute(call.operation_id, call.input, context).model_dump(mode="json", by_alias=True)
         except CallFailed as error:
             return Outcome(request_id, None, error), self._failed(request_id, error.code, error.message, error, began)
-        return Outcome(request_id, output, None), self._responded(call.operation_id, request_id, output, began)
+        shown = HIDDEN if registry.is_sensitive(call.operation_id) else output
+        return Outcome(request_id, output, None), self._responded(call.operation_id, request_id, shown, began)
 
-    def _requested(self, call: Call, request_id: str) -> CallRequested:
+    def _requested(self, call: Call, request_id: str, *, hidden: bool = False) -> CallRequested:
         who = call.identity
         return CallRequested(
             request_id=request_id,
             operation_id=call.operation_id,
-            input=msgspec.Raw(dumps(call.input).encode()),
+            input=msgspec.Raw(dumps(HIDDEN if hidden else call.input).encode()),
             parent_request_id=call.parent_request_id,
             identity=CallIdentity(who.id, list(who.scopes), {k: list(v) for k, v in who.resources.items()})
             if who is not None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pydantic
 
+from storage.engine.errors import EngineError
+from storage.operations.spec import Handler, I, Model, O, OperationContext, OperationSpec
 from sync.calls.access import check_access
-from sync.calls.errors import CallFailed, ExecutionError, OperationNotFoundError, ValidationError
-from sync.calls.spec import Handler, I, Model, O, OperationContext, OperationSpec
+from sync.calls.errors import CallFailed, ExecutionError, NotFoundError, OperationNotFoundError, ValidationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,17 @@ class Registry:
 
     def __init__(self) -> None:
         self._operations: dict[str, Operation] = {}
+        self._waiting: list[tuple[frozenset[str], Callable[[Registry], None]]] = []
+
+    def register_later(self, namespaces: Iterable[str], fill: Callable[[Registry], None]) -> None:
+        """Add operations that are slow to make: `fill` runs when one of their namespaces is asked for, or a list."""
+        self._waiting.append((frozenset(namespaces), fill))
+
+    def _load(self, namespace: str | None) -> None:
+        due = [entry for entry in self._waiting if namespace is None or namespace in entry[0]]
+        self._waiting = [entry for entry in self._waiting if entry not in due]
+        for _, fill in due:
+            fill(self)
 
     def register(self, spec: OperationSpec[I, O], handler: Handler[I, O]) -> None:
         """Add an operation.
@@ -41,6 +53,7 @@ class Registry:
 
     def list(self) -> list[OperationSpec[Any, Any]]:
         """Every spec, by id."""
+        self._load(None)
         return [self._operations[key].spec for key in sorted(self._operations)]
 
     def get_spec(self, operation_id: str) -> OperationSpec[Any, Any]:
@@ -58,6 +71,16 @@ class Registry:
             OperationNotFoundError, ValidationError: why not.
         """
         validate(self._get(operation_id).spec, input_value)
+
+    def is_transactional(self, operation_id: str) -> bool:
+        """Whether the operation writes through `context.tx`; False for one that there is not."""
+        found = self._find(operation_id)
+        return found is not None and found.spec.transactional
+
+    def is_sensitive(self, operation_id: str) -> bool:
+        """Whether input and output of the operation must not be logged; False for one that there is not."""
+        found = self._find(operation_id)
+        return found is not None and found.spec.sensitive
 
     def execute(self, operation_id: str, input_value: object, context: OperationContext) -> Model:
         """Find, check access, validate, run.
@@ -77,13 +100,20 @@ class Registry:
             output: Model = operation.handler(value, context)
         except CallFailed:
             raise
+        except EngineError as error:
+            raise _refused(error) from error
         except Exception as error:
             raise ExecutionError(f"{type(error).__name__}: {error}") from error
         return output
 
+    def _find(self, operation_id: str) -> Operation | None:
+        self._load(operation_id.partition(".")[0])
+        return self._operations.get(operation_id)
+
     def _get(self, operation_id: str) -> Operation:
-        found = self._operations.get(operation_id)
+        found = self._find(operation_id)
         if found is None:
+            self._load(None)
             near = difflib.get_close_matches(operation_id, self._operations, n=3, cutoff=0.5)
             raise OperationNotFoundError(
                 f"no operation {operation_id!r}",
@@ -91,6 +121,15 @@ class Registry:
                 hint=f"did you mean {', '.join(near)}?" if near else "",
             )
         return found
+
+
+def _refused(error: EngineError) -> CallFailed:
+    """What storage refuses, in the protocol's words; everything keeps its message and its next step."""
+    if isinstance(error, LookupError):
+        return NotFoundError(str(error), hint=error.hint)
+    if isinstance(error, ValueError):
+        return ValidationError(str(error), hint=error.hint or "correct the input")
+    return ExecutionError(str(error), hint=error.hint)
 
 
 def validate(spec: OperationSpec[I, O], value: object) -> I:

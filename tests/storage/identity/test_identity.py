@@ -69,7 +69,7 @@ def test_the_life_of_an_organisation(db: Database) -> None:
             add_member(tx, "acme", bob.id, "owner", actor_id=ann.id)
         with pytest.raises(IdentityError, match="transfer the ownership"):
             remove_member(tx, "acme", ann.id, actor_id=ann.id)
-        with pytest.raises(IdentityError, match="owns acme"):
+        with pytest.raises(IdentityError, match="account owns acme"):
             set_status(tx, ann.id, "deactivated", actor_id=ann.id)
         assert transfer_ownership(tx, "acme", bob.id, actor_id=ann.id).owner_id == bob.id
         remove_member(tx, "acme", ann.id, actor_id=bob.id)

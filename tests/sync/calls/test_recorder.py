@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from storage.engine import Database
-from sync.calls.access import Identity
+from storage.operations.spec import Identity, Model, OperationContext, OperationSpec
 from sync.calls.errors import CallFailed
 from sync.calls.recorder import Call, Recorder
 from sync.calls.registry import Registry
-from sync.calls.spec import Model, OperationContext, OperationSpec
 
 
 class Text(Model):

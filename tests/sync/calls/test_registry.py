@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import Field
 
+from storage.operations.spec import AccessControl, Identity, Model, OperationContext, OperationSpec
 from storage.scopes import grants
-from sync.calls.access import AccessControl, Identity
 from sync.calls.errors import (
     AccessDeniedError,
     CallFailed,
@@ -17,7 +17,6 @@ from sync.calls.errors import (
     ValidationError,
 )
 from sync.calls.registry import Registry
-from sync.calls.spec import Model, OperationContext, OperationSpec
 
 
 class AddInput(Model):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from sync.calls.access import AccessControl, Identity
+from storage.engine import Database, Transaction
 
 Kind: TypeAlias = Literal["query", "mutation", "subscription"]
 
@@ -26,6 +26,27 @@ O = TypeVar("O", bound=Model)  # noqa: E741 - output
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Who calls: an id, scopes, and actions per resource (`"type:id" -> actions`)."""
+
+    id: str
+    scopes: Sequence[str] = ()
+    resources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessControl:
+    """What a caller needs: all of `required_scopes` and one of `required_scopes_any` (empty: nothing)."""
+
+    required_scopes: tuple[str, ...] = ()
+    required_scopes_any: tuple[str, ...] = ()
+
+
+class ContextError(RuntimeError):
+    """An operation needs a database, and whoever executes it gave none: a bug of the caller."""
+
+
+@dataclass(frozen=True, slots=True)
 class OperationContext:
     """What a handler knows beside its input."""
 
@@ -33,6 +54,24 @@ class OperationContext:
     identity: Identity | None = None
     parent_request_id: str | None = None
     session_id: str | None = None
+    db: Database | None = None
+    """The file that the operation works on."""
+    tx: Transaction | None = None
+    """Open for handlers of `transactional` operations: their effects commit with the call's outcome in the log."""
+
+    @property
+    def database(self) -> Database:
+        """The database. Raises ContextError when there is none."""
+        if self.db is None:
+            raise ContextError("this operation needs a database")
+        return self.db
+
+    @property
+    def transaction(self) -> Transaction:
+        """The open transaction. Raises ContextError when there is none."""
+        if self.tx is None:
+            raise ContextError("this operation needs an open transaction")
+        return self.tx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +88,10 @@ class OperationSpec(Generic[I, O]):
     title: str | None = None
     tags: tuple[str, ...] = ()
     access_control: AccessControl = field(default_factory=AccessControl)
+    transactional: bool = False
+    """The handler writes through `context.tx`, and through nothing else."""
+    sensitive: bool = False
+    """Input and output are secrets: the log says that the call happened, not what was in it."""
 
     @property
     def operation_id(self) -> str:
