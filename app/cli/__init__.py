@@ -19,11 +19,12 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "record": ("app.cli.record:record", "Run a command as a recorded call in a session."),
     "session": ("app.cli.session:session", "Start, end, list and show sessions."),
     "import": ("app.cli.imports:import_", "Import sessions from the logs of agent tools."),
+    "secret": ("app.cli.secret:secret", "Keep secrets, encrypted: set, get, list, delete, rotate."),
     "tail": ("app.cli.tail:tail", "Print the events of a stream."),
     "run": ("app.cli.run:run", "Run the services of this node in the foreground."),
     "join": ("app.cli.join:join", "Tell this node its hub and key."),
     "sync": ("app.cli.sync:sync", "The state of the link to the hub."),
-    "hub": ("app.cli.hub:hub", "Be the hub: run it, make keys, list spokes."),
+    "hub": ("app.cli.hub:hub", "Be the hub: run it, keys, tenants, spokes, accounts."),
     "demo": ("app.cli.demo:demo", "Watch it work: offline, sync, SIGKILL, resume, compare."),
     "selftest": ("app.cli.selftest:selftest", ""),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.context import Context, camel, json_option, print_json, say
+from app.cli.context import Context, camel, json_option, new_id, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from storage.engine import Database
@@ -63,15 +64,19 @@ def run(context: Context, host: str, port: int, tls_cert: Path | None, tls_key: 
         except (OSError, ssl.SSLError) as error:
             raise CommandError(f"{tls_cert}: {error}", hint="both must be PEM files", code=ExitCode.CONFIG) from error
     log_to_stderr()
-    server = Hub(_directory(context), host=host, port=port, tls=tls, allow_plain=allow_plain)
-    asyncio.run(_serve(server, "wss" if tls else "ws", host))
+    folder = _directory(context)
+    server = Hub(folder, host=host, port=port, tls=tls, allow_plain=allow_plain)
+    asyncio.run(_serve(server, folder, "wss" if tls else "ws", host))
 
 
-async def _serve(server: Hub, scheme: str, host: str) -> None:
+async def _serve(server: Hub, folder: Path, scheme: str, host: str) -> None:
+    from app.services.hub import run_hub
     from app.services.signals import stop_on_signals
 
     try:
-        await server.run(stop_on_signals(), lambda ready: say(f"hub listens on {scheme}://{host}:{ready.port}"))
+        await run_hub(
+            server, folder, stop_on_signals(), lambda ready: say(f"hub listens on {scheme}://{host}:{ready.port}")
+        )
     except OSError as error:
         raise CommandError(
             f"cannot listen: {error.strerror or error}", hint="choose another --port", code=ExitCode.UNAVAILABLE
@@ -183,6 +188,65 @@ def rotate(context: Context, key_id: str, grace: int, as_json: bool) -> None:
     else:
         click.echo(new.secret)
         say("keep it: it cannot be shown again")
+
+
+@hub.command()
+@json_option
+@click.pass_obj
+def tenants(context: Context, as_json: bool) -> None:
+    """List the tenants' files: the version of their schema, and what waits or failed.
+
+    \b
+    Example:
+      spoke hub tenants
+    """
+    from storage.tenant_files import LATEST, list_tenant_files, plan_migrations
+
+    with _system(context) as db:
+        plan_migrations(db, _directory(context))
+        with db.snapshot() as snapshot:
+            found = list_tenant_files(snapshot)
+    if as_json:
+        print_json(camel(found))
+        return
+    if not found:
+        say("no tenant has a file yet — make a key: spoke hub key create NAME --tenant TENANT")
+    for file in found:
+        version = "?" if file.schema_version is None else str(file.schema_version)
+        click.echo(f"{file.slug:<24} schema {version}/{LATEST}  {file.state:<8} {file.error or ''}".rstrip())
+
+
+@hub.command(name="call")
+@click.argument("operation")
+@click.argument("input_json", metavar="[JSON]", default="{}")
+@click.pass_obj
+def call_(context: Context, operation: str, input_json: str) -> None:
+    """Execute an OPERATION on the hub's own tables as its operator: accounts, organizations, api_keys …
+
+    \b
+    Examples:
+      spoke hub call accounts.list
+      spoke hub call accounts.create '{"email": "ann@example.org"}'
+
+    What is changed is in the audit trail: spoke hub call audit_logs.list
+    """
+    from app.cli.call import parse_json
+    from app.operations.tables import system_registry
+    from storage.operations.spec import Identity, OperationContext
+    from sync.hub.keys import operator
+
+    registry = system_registry()
+    value = parse_json(input_json, "the input")
+    registry.check(operation, value)
+    with _system(context) as db:
+        with db.transaction() as tx:
+            who = Identity(operator(tx).id, ("*",))
+        if registry.is_transactional(operation):
+            with db.transaction() as tx:
+                output = registry.execute(operation, value, OperationContext(new_id(), who, db=db, tx=tx))
+        else:
+            output = registry.execute(operation, value, OperationContext(new_id(), who, db=db))
+    click.echo(json.dumps(output.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=2))
 
 
 @hub.command()

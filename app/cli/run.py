@@ -15,7 +15,7 @@ from storage.process_lock import ProcessLock
 @click.command()
 @click.pass_obj
 def run(context: Context) -> None:
-    """Run the services of this node in the foreground until SIGTERM or ^C: projections, and the link to the hub.
+    """Run the services of this node in the foreground until SIGTERM or ^C: projections, queues, schedules, the link.
 
     \b
     Example:
@@ -36,7 +36,7 @@ async def _serve(db: Database, context: Context) -> None:
     from app.services.node import run_node
     from app.services.signals import stop_on_signals
 
-    await run_node(db, context.settings(), stop_on_signals())
+    await run_node(db, context.settings(), context.paths.key_file, stop_on_signals())
 
 
 def log_to_stderr() -> None:

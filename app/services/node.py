@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app import __version__
-from app.services import projector
+from app.services import projector, tenant
 from app.services.supervisor import Service, supervise
 from storage.engine import Database
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from app.config import Settings
 
 
-def services(db: Database, settings: Settings) -> dict[str, Service]:
-    """What runs: the projector, and the uplink when there is a hub."""
-    found: dict[str, Service] = {"projector": partial(projector.run, db)}
+def services(db: Database, settings: Settings, key_file: Path) -> dict[str, Service]:
+    """What runs: the projector, the background of the tenant file, and the uplink when there is a hub."""
+    found: dict[str, Service] = {"projector": partial(projector.run, db), **tenant.services(db, key_file)}
     hub = settings.hub
     if hub.url is not None and hub.api_key is not None:
         from sync.spoke.uplink import Uplink  # costs 100 ms, and a node without a hub does without
@@ -36,6 +37,6 @@ def services(db: Database, settings: Settings) -> dict[str, Service]:
     return found
 
 
-async def run_node(db: Database, settings: Settings, stop: asyncio.Event) -> None:
+async def run_node(db: Database, settings: Settings, key_file: Path, stop: asyncio.Event) -> None:
     """Run the services until `stop`."""
-    await supervise(services(db, settings), stop, random.random)
+    await supervise(services(db, settings, key_file), stop, random.random)

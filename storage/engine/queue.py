@@ -15,6 +15,7 @@ from storage.engine.transaction import Transaction
 
 if TYPE_CHECKING:
     from storage.engine.database import Database
+    from storage.engine.readers import Snapshot
 
 VISIBILITY_TIMEOUT_S = 300
 MAX_ATTEMPTS = 3
@@ -199,6 +200,10 @@ class Queue:
         with self._db.snapshot() as snapshot:
             at = jobs.next_claim_at(snapshot, self.name)
         return 0 < at <= self._db.clock()
+
+    def next_claim_in(self, snapshot: Snapshot) -> float:
+        """When a job of this queue can be claimed next, unix seconds; 0 when there is none. Reads only."""
+        return jobs.next_claim_at(snapshot, self.name)
 
     async def claim(self, worker_id: str, idle_poll_s: float | None = 5.0) -> AsyncIterator[Job]:
         """Yield jobs for ever, one claim at a time; waits for a wake-up, the next due time, or `idle_poll_s`.

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -20,6 +20,7 @@ from storage.engine import Database, Transaction
 from storage.engine.errors import EngineError
 from storage.identity.api_keys import note_use
 from storage.process_lock import ProcessLock
+from storage.tenant_files import file_of
 from storage.tenants import open_system_database, open_tenant_database
 from sync.hub import ingest
 from sync.hub.keys import Principal, authenticate
@@ -66,6 +67,18 @@ class Hub:
         # Weak: an upgrade that fails after the key was checked never reaches `_connection`.
         self._principals: WeakKeyDictionary[ServerConnection, Principal] = WeakKeyDictionary()
         self.hub_id = ""
+        self.on_tenant: Callable[[str, Database], None] = lambda slug, db: None
+        """Called once for every tenant file that is opened; it stays open until `closing` is set."""
+        self.closing = asyncio.Event()
+        """Set when files are about to be closed: whoever works on them ends."""
+        self.drain: Callable[[], Awaitable[None]] = _nobody
+        """Awaited after `closing` is set, before files are closed."""
+
+    @property
+    def system(self) -> Database:
+        """`system.db`, while the hub runs."""
+        assert self._system is not None, "the hub is running"
+        return self._system
 
     @property
     def port(self) -> int:
@@ -100,6 +113,8 @@ class Hub:
                     ready(self)
                     await stop.wait()
             finally:
+                self.closing.set()
+                await self.drain()
                 for db in self._tenants.values():
                     db.close()
                 self._tenants.clear()
@@ -128,8 +143,28 @@ class Hub:
         async with self._opening:
             db = self._tenants.get(slug)
             if db is None:
-                db = self._tenants[slug] = await asyncio.to_thread(_open_tenant, self._data_dir / f"tenant-{slug}.db")
+                db = self._tenants[slug] = await asyncio.to_thread(_open_tenant, file_of(self._data_dir, slug))
+                self.on_tenant(slug, db)
         return db
+
+    async def visit(self, slug: str) -> int:
+        """Migrate a tenant's file if it needs it, and return the version of its schema.
+
+        A file that no spoke needs just now is closed again: a hub has many.
+        """
+
+        def open_and_close() -> int:
+            db = open_tenant_database(file_of(self._data_dir, slug))
+            try:
+                return int(db.query("PRAGMA user_version")[0]["user_version"])
+            finally:
+                db.close()
+
+        async with self._opening:
+            known = self._tenants.get(slug)
+            if known is None:
+                return await asyncio.to_thread(open_and_close)
+        return int(await known.read(lambda snapshot: snapshot.rows("PRAGMA user_version")[0][0]))
 
     # -- one connection --------------------------------------------------------------------------------------------
 
@@ -226,6 +261,10 @@ async def _refuse(connection: ServerConnection, error: LinkError) -> None:
         await connection.close(1008 if error.permanent else 1011, error.code)
     except ConnectionClosed:
         log.info("%s was gone before it could be told: %s", _peer(connection), error.code)
+
+
+async def _nobody() -> None:
+    return
 
 
 def _open_tenant(path: Path) -> Database:

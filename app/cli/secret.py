@@ -1,0 +1,141 @@
+"""`spoke secret`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from app.cli.context import Context, json_option, new_id, now, print_json, say
+from app.cli.errors import CommandError
+from app.cli.exit_codes import ExitCode
+
+
+@click.group()
+def secret() -> None:
+    """Keep secrets, encrypted in the node's database; the key is in a file beside it.
+
+    \b
+    Example:
+      printf %s "hunter2" | spoke secret set github/token
+    """
+
+
+@secret.command(name="set")
+@click.argument("name")
+@click.option("--description", help="What it is for.")
+@click.option("--expires", metavar="DATE", help="When it ends, for instance 2027-01-31.")
+@click.pass_obj
+def set_(context: Context, name: str, description: str | None, expires: str | None) -> None:
+    """Keep the secret NAME; its value comes from stdin, or is asked for. Never from the command line.
+
+    \b
+    Example:
+      printf %s "hunter2" | spoke secret set github/token --description "for CI"
+    """
+    value = click.prompt("value", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read()
+    if not value:
+        raise CommandError("the secret is empty", hint="pipe its value in", code=ExitCode.DATA)
+    given = {"name": name, "value": value, "description": description, "expiresAt": _date(expires)}
+    _run(context, "secret.set", {key: item for key, item in given.items() if item is not None})
+    say(f"secret {name} is kept")
+
+
+@secret.command()
+@click.argument("name")
+@click.pass_obj
+def get(context: Context, name: str) -> None:
+    """Print the secret NAME. When it was used is noted; its value is in no log.
+
+    \b
+    Example:
+      printf %s "hunter2" | spoke secret set github/token
+      TOKEN=$(spoke secret get github/token)
+    """
+    value = _run(context, "secret.get", {"name": name})["value"]
+    click.echo(value, nl=sys.stdout.isatty())
+
+
+@secret.command(name="list")
+@json_option
+@click.pass_obj
+def list_(context: Context, as_json: bool) -> None:
+    """List the secrets, without their values.
+
+    \b
+    Example:
+      spoke secret list
+    """
+    found = _run(context, "secret.list", {})["secrets"]
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        say('no secrets yet — keep one: printf %s "$TOKEN" | spoke secret set NAME')
+    for item in found:
+        used = item["lastUsedAt"] or "never used"
+        ends = f"  ends {item['expiresAt'][:10]}" if item["expiresAt"] else ""
+        click.echo(f"{item['name']:<32} key {item['keyVersion']}  {used}{ends}  {item['description'] or ''}".rstrip())
+
+
+@secret.command(name="delete")
+@click.argument("name")
+@click.pass_obj
+def delete(context: Context, name: str) -> None:
+    """Forget the secret NAME.
+
+    \b
+    Example:
+      printf %s "hunter2" | spoke secret set github/token
+      spoke secret delete github/token
+    """
+    _run(context, "secret.delete", {"name": name})
+    say(f"secret {name} is gone")
+
+
+@secret.command()
+@json_option
+@click.pass_obj
+def rotate(context: Context, as_json: bool) -> None:
+    """Make a new key, and encrypt every secret anew with it, in the background (`spoke run`).
+
+    \b
+    Example:
+      spoke secret rotate
+
+    Old keys stay in the key file: a backup of the database from before needs them.
+    """
+    made = _run(context, "secret.rotate", {})
+    if as_json:
+        print_json(made)
+    else:
+        say(f"key {made['keyVersion']} is the current one; {made['waiting']} secrets wait to be encrypted with it")
+
+
+def _run(context: Context, operation: str, value: dict[str, Any]) -> Any:
+    """Call an operation as `spoke call` does: recorded, and what is in it hidden."""
+    from app.cli.call import local_identity
+    from app.operations import secrets
+    from sync.calls.recorder import Call, Recorder
+    from sync.calls.registry import Registry
+
+    registry = Registry()
+    secrets.register(registry, context.paths.key_file)
+    with context.database() as db:
+        call = Call(operation_id=operation, input=value, identity=local_identity())
+        (outcome,) = Recorder(db, now, new_id).execute(registry, [call])
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.output
+
+
+def _date(text: str | None) -> str | None:
+    from datetime import datetime
+
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone().isoformat()
+    except ValueError as error:
+        raise CommandError(f"--expires {text!r} is no date", hint="write 2027-01-31", code=ExitCode.USAGE) from error

@@ -1,0 +1,105 @@
+"""What works in the background of a hub: the queues of `system.db`, and those of every tenant file that is open."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from app.services import tenant
+from app.services.ear import listen
+from app.services.scheduler import lead
+from app.services.supervisor import Service, supervise
+from app.services.worker import Handler, work
+from storage.engine import Database
+from storage.identity.accounts import finish_deactivation
+from storage.identity.api_keys import expire_keys, find_key
+from storage.identity.audit import audit
+from storage.maintenance import Schedule
+from storage.tenant_files import note_migration, plan_migrations
+from sync.hub.server import Hub
+
+CHANNELS = ("account:created", "account:updated", "org:created", "org:member_added", "auth:key_verified")
+STREAMS = ("audit-events",)
+SCHEDULES = (Schedule("key-expiry", "@hourly", "key-management", {"task": "expire"}),)
+
+log = logging.getLogger("spoke.hub")
+
+
+def handlers(system: Database, hub: Hub, loop: asyncio.AbstractEventLoop) -> dict[str, Handler]:
+    """By queue of `system.db`: what its jobs do."""
+
+    def keys(payload: Mapping[str, Any]) -> None:
+        now = int(system.clock())
+        with system.transaction() as tx:
+            match payload.get("task"):
+                case "expire":
+                    expire_keys(tx, now)
+                case "retire":
+                    key = find_key(tx, str(payload["keyId"]))
+                    if key.enabled:
+                        tx.execute("UPDATE api_keys SET enabled = 0, updated_at = unixepoch() WHERE id = ?", (key.id,))
+                        actor = str(payload["actorId"])
+                        audit(tx, "api_key.retired", actor, credential_id=key.id, credential_type="api_key")
+                case task:
+                    raise tenant.UnknownTaskError(f"queue key-management knows no task {task!r}")
+
+    def account(payload: Mapping[str, Any]) -> None:
+        if payload.get("task") != "deactivate":
+            raise tenant.UnknownTaskError(f"queue account-maintenance knows no task {payload.get('task')!r}")
+        with system.transaction() as tx:
+            finish_deactivation(tx, str(payload["accountId"]), str(payload["actorId"]), int(system.clock()))
+
+    def migrate(payload: Mapping[str, Any]) -> int:
+        """Open the tenant's file, which migrates it after a backup; the hub's own handle is used where it is open."""
+        slug = str(payload["slug"])
+        try:
+            version = asyncio.run_coroutine_threadsafe(hub.visit(slug), loop).result()
+        except Exception as error:
+            with system.transaction() as tx:
+                note_migration(tx, slug, None, str(error), int(system.clock()))
+            raise
+        with system.transaction() as tx:
+            note_migration(tx, slug, version, None, int(system.clock()))
+        return version
+
+    return {"key-management": keys, "account-maintenance": account, "schema-migration": migrate}
+
+
+async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[Hub], None]) -> None:
+    """Serve, and run the services of `system.db` and of every tenant file from when it is opened.
+
+    On stop no new connection is taken, jobs that run are finished, then the files are closed.
+    """
+    background: list[asyncio.Task[None]] = []
+
+    def start(services: Mapping[str, Service]) -> None:
+        background.append(asyncio.create_task(supervise(services, hub.closing, random.random)))
+
+    def tenant_opened(slug: str, db: Database) -> None:
+        named = tenant.services(db, folder / f"keyring-{slug}.json")
+        start({f"{slug}.{name}": service for name, service in named.items()})
+
+    def serving(server: Hub) -> None:
+        system = server.system
+        waiting = plan_migrations(system, folder)
+        if waiting:
+            log.info("%d tenant files wait for their migration", waiting)
+        start(
+            {
+                "system.queues": partial(work, system, handlers(system, server, asyncio.get_running_loop())),
+                "system.scheduler": partial(lead, system, SCHEDULES),
+                "system.ear": partial(listen, system, CHANNELS, STREAMS),
+            }
+        )
+        ready(server)
+
+    async def drain() -> None:
+        await asyncio.gather(*background)
+
+    hub.on_tenant, hub.drain = tenant_opened, drain
+    await hub.run(stop, serving)

@@ -1,0 +1,59 @@
+"""House-keeping of a tenant file: what is over is deleted, what grows is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.engine import Database, Limits
+
+DAY_S = 86_400
+MAX_NOTIFICATIONS = 10_000
+"""Channels have no replay: what is older is of use to nobody but a process that is reading just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule that every tenant file has from the start; the user may pause or change it."""
+
+    name: str
+    expression: str
+    queue: str
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+SCHEDULES = (
+    Schedule("retention-cleanup", "0 3 * * *", "maintenance", {"task": "cleanup-expired-graphs", "olderThanDays": 90}),
+)
+
+
+def clean_up(db: Database, older_than_days: int) -> dict[str, int]:
+    """Delete archived graphs that were last changed so long ago, and the engine's left-overs; returns how many of each.
+
+    Graphs go in transactions of their own. Events of streams are never deleted here. Idempotent; a crash leaves the
+    rest for the next time.
+    """
+    before = int(db.clock()) - older_than_days * DAY_S
+    graphs = 0
+    while True:
+        with db.transaction() as tx:
+            gone = tx.rows(
+                "DELETE FROM graphs WHERE id IN (SELECT id FROM graphs WHERE status = 'archived' AND updated_at < ?"
+                " LIMIT 10) RETURNING id",
+                (before,),
+            )
+            for (graph_id,) in gone:
+                tx.notify("graph:updated", {"graphId": graph_id, "changes": ["deleted"]})
+        graphs += len(gone)
+        if not gone:
+            break
+    dead = sum(
+        db.retain_dead(str(row["queue"]), Limits(max_age_s=older_than_days * DAY_S))
+        for row in db.query("SELECT DISTINCT queue FROM _honker_dead")
+    )
+    return {
+        "graphs": graphs,
+        "notifications": db.prune_notifications(older_than_s=3_600, max_keep=MAX_NOTIFICATIONS),
+        "deadJobs": dead,
+        "rateLimits": db.sweep_rate_limits(DAY_S),
+    }
