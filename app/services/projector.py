@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from app.services.waiting import woken_or_stopped
 from storage.engine import Database
 from storage.engine.stream import last_offset, saved_offset
 from storage.projections.call_graph import CALL_GRAPH
@@ -60,12 +61,7 @@ async def run(db: Database, stop: asyncio.Event, projections: tuple[Projection, 
             waiter.clear()  # before the read: a commit in between wakes us again
             counts = [await db.run(partial(step, projection=projection)) for projection in projections]
             if max(counts) < BATCH:
-                woken = asyncio.ensure_future(waiter.wait(SAFETY_POLL_S))
-                await asyncio.wait({woken, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                if woken.done():
-                    woken.result()
-                else:
-                    woken.cancel()
+                await woken_or_stopped(waiter, stopped, SAFETY_POLL_S)
     finally:
         stopped.cancel()
         db.wake.remove(waiter)

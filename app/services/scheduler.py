@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from app.services.waiting import stopped_within
 from storage.engine import Database, LeadershipLost, LockHeld
 from storage.engine.schedules import list_schedules
 from storage.maintenance import Schedule
@@ -36,11 +37,4 @@ async def lead(db: Database, schedules: Sequence[Schedule], stop: asyncio.Event)
             await scheduler.run(stop)
         except (LockHeld, LeadershipLost) as error:
             log.info("%s; waiting to take over", error)
-        await _pause(stop, LOCK_TTL_S)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
+        await stopped_within(stop, LOCK_TTL_S)

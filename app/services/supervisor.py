@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
+from app.services.waiting import stopped_within
+
 Service: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
 
 log = logging.getLogger("spoke.supervisor")
@@ -35,13 +37,6 @@ async def _keep(name: str, service: Service, stop: asyncio.Event, random: Callab
             delay_s = random() * min(MAX_DELAY_S, FIRST_DELAY_S * 2**failures)
             failures += 1
             log.exception("service %s failed %d times; starting it again in %.1f s", name, failures, delay_s)
-            await _pause(stop, delay_s)
+            await stopped_within(stop, delay_s)
         else:
             return
-
-
-async def _pause(stop: asyncio.Event, delay_s: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), delay_s)
-    except TimeoutError:
-        return

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from app.services.waiting import woken_or_stopped
 from storage.engine import Database, Job
 from storage.engine.worker import run_task
 
@@ -50,12 +51,7 @@ async def work(db: Database, handlers: Mapping[str, Handler], stop: asyncio.Even
                 if stop.is_set():
                     return
             if not worked:
-                woken = asyncio.ensure_future(waiter.wait(min([SAFETY_POLL_S, *due])))
-                await asyncio.wait({woken, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                if woken.done():
-                    woken.result()
-                else:
-                    woken.cancel()
+                await woken_or_stopped(waiter, stopped, min([SAFETY_POLL_S, *due]))
     finally:
         stopped.cancel()
         db.wake.remove(waiter)

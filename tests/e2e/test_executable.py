@@ -50,7 +50,7 @@ def test_version_help_and_selftest(environment: dict[str, str]) -> None:
     assert "Exit codes" in spoke(environment, "--help")
     report = spoke(environment, "selftest")
     assert "✗" not in report
-    assert report.count("✓") == 8
+    assert report.count("✓") == 9
 
 
 class Terminal:

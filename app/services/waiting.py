@@ -1,0 +1,30 @@
+"""Waiting in a service: for work, but never past the end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from storage.engine.wake import Waiter
+
+
+async def woken_or_stopped(waiter: Waiter, stopped: asyncio.Future[bool], seconds: float) -> None:
+    """Return when the waiter is woken, when `stopped` is done, or after so long.
+
+    Raises:
+        EngineError: the database was closed, or its file was replaced.
+    """
+    woken = asyncio.ensure_future(waiter.wait(seconds))
+    await asyncio.wait({woken, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if woken.done():
+        woken.result()
+    else:
+        woken.cancel()
+
+
+async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait so long at most; whether `stop` was set."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
