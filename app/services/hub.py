@@ -70,6 +70,41 @@ def handlers(system: Database, hub: Hub, loop: asyncio.AbstractEventLoop) -> dic
     return {"key-management": keys, "account-maintenance": account, "schema-migration": migrate}
 
 
+async def follow_organizations(hub: Hub, stop: asyncio.Event) -> None:
+    """Keep the `belongs_to` edges of open tenant files in step with the members, as the audit trail tells of them."""
+
+    async def follow() -> None:
+        async for event in hub.system.stream("audit-events").subscribe(consumer="membership@hub"):
+            action = event.payload.get("action", "")
+            if action.startswith(("org.", "account.")):
+                for slug, db in list(hub.tenants.items()):
+                    await follow_members_of(hub, slug, db)
+
+    following = asyncio.ensure_future(follow())
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({following, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if following.done():
+            following.result()
+    finally:
+        stopped.cancel()
+        following.cancel()
+        await asyncio.gather(following, stopped, return_exceptions=True)
+
+
+async def follow_members_of(hub: Hub, slug: str, db: Database) -> None:
+    """Make a tenant's `belongs_to` edges what the system file says."""
+    from storage.graphs.membership import follow_members, read_members
+
+    rows = await hub.system.read(lambda system: system.rows("SELECT id FROM organizations WHERE slug = ?", (slug,)))
+    if rows:
+        org_id = str(rows[0][0])
+        members = await hub.system.read(lambda system: read_members(system, org_id))
+        changed = await db.run(lambda tx: follow_members(tx, org_id, members))
+        if changed:
+            log.info("tenant %s: %d memberships followed", slug, changed)
+
+
 async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[Hub], None]) -> None:
     """Serve, and run the services of `system.db` and of every tenant file from when it is opened.
 
@@ -82,7 +117,11 @@ async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[
 
     def tenant_opened(slug: str, db: Database) -> None:
         named = tenant.services(db, folder / f"keyring-{slug}.json")
-        start({f"{slug}.{name}": service for name, service in named.items()})
+
+        async def members(_: asyncio.Event) -> None:
+            await follow_members_of(hub, slug, db)
+
+        start({f"{slug}.{name}": service for name, service in {**named, "members": members}.items()})
 
     def serving(server: Hub) -> None:
         system = server.system
@@ -93,6 +132,7 @@ async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[
             {
                 "system.queues": partial(work, system, handlers(system, server, asyncio.get_running_loop())),
                 "system.scheduler": partial(lead, system, SCHEDULES),
+                "system.members": partial(follow_organizations, server),
                 "system.ear": partial(listen, system, CHANNELS, STREAMS),
             }
         )

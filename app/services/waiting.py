@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from storage.engine.wake import Waiter
 
 
-async def woken_or_stopped(waiter: Waiter, stopped: asyncio.Future[bool], seconds: float) -> None:
+async def woken_or_stopped(waiter: Waiter, stopped: asyncio.Future[Any], seconds: float) -> None:
     """Return when the waiter is woken, when `stopped` is done, or after so long.
 
     Raises:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -73,6 +73,11 @@ class Hub:
         """Set when files are about to be closed: whoever works on them ends."""
         self.drain: Callable[[], Awaitable[None]] = _nobody
         """Awaited after `closing` is set, before files are closed."""
+
+    @property
+    def tenants(self) -> Mapping[str, Database]:
+        """The tenant files that are open."""
+        return self._tenants
 
     @property
     def system(self) -> Database:

@@ -19,9 +19,9 @@ from storage.graphs.acl import authority_of
 from storage.graphs.module import GraphConfig, GraphType, NodeType
 from storage.graphs.types import define_graph_type
 from storage.graphs.writing import create_graph, put_edge, put_node
-from storage.identity.accounts import create_account, set_status
+from storage.identity.accounts import create_account, find_account, set_status
 from storage.identity.api_keys import create_api_key, rotate_key
-from storage.identity.organizations import create_organization
+from storage.identity.organizations import add_member, create_organization, remove_member
 from storage.keyring import open_keyring, save_keyring
 from storage.migrations import tenant as tenant_migrations
 from storage.secrets import set_secret, versions_in_use
@@ -175,6 +175,32 @@ async def test_the_hubs_queues(tmp_path: Path) -> None:
         with hub.system.transaction() as tx:
             create_account(tx, "eve@example.org")
         await until(hub.system, lambda: ear.heard["account:created"] > 0 and ear.heard["audit-events"] >= 6)
+
+    await with_hub(tmp_path, work)
+
+
+async def test_memberships_are_followed_in_the_tenants_file(tmp_path: Path) -> None:
+    system = open_system_database(tmp_path / "system.db")
+    create_key(system, "edge", "acme")
+    with system.transaction() as tx:
+        ann = create_account(tx, "ann@example.org")
+    system.close()
+
+    def members(db: Database) -> set[str]:
+        sql = "SELECT source_node_key AS member FROM edges WHERE attributes ->> '$.edgeType' = 'belongs_to'"
+        return {str(row["member"]).partition(":")[2] for row in db.query(sql)}
+
+    async def work(hub: Hub) -> None:
+        db = await hub._tenant("acme")
+        await until(db, lambda: len(members(db)) == 2)  # the operator and the spoke
+        with hub.system.transaction() as tx:
+            boss = find_account(tx, "hub@localhost").id
+            add_member(tx, "acme", ann.id, actor_id=boss)
+        await until(db, lambda: ann.id in members(db))
+        with hub.system.transaction() as tx:
+            remove_member(tx, "acme", ann.id, actor_id=boss)
+        await until(db, lambda: ann.id not in members(db))
+        assert len(members(db)) == 2
 
     await with_hub(tmp_path, work)
 
