@@ -21,6 +21,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("app.cli.imports:import_", "Import sessions from the logs of agent tools."),
     "secret": ("app.cli.secret:secret", "Keep secrets, encrypted: set, get, list, delete, rotate."),
     "tail": ("app.cli.tail:tail", "Print the events of a stream."),
+    "db": ("app.cli.db:db", "Look after the database: rebuild rows from the log."),
     "run": ("app.cli.run:run", "Run the services of this node in the foreground."),
     "join": ("app.cli.join:join", "Tell this node its hub and key."),
     "sync": ("app.cli.sync:sync", "The state of the link to the hub."),

@@ -1,11 +1,12 @@
-"""Operations that every node offers: system.*, fs.*, shell.*, secret.*, and those of its tables."""
+"""Operations that every node offers. Those whose modules are slow to import are made when they are asked for."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from app.config import Settings
-from app.operations import files, secrets, shell, system, tables
+from app.operations import files, shell, system, tables
 from sync.calls.registry import Registry
 
 
@@ -15,6 +16,26 @@ def builtin_registry(settings: Settings, key_file: Path) -> Registry:
     system.register(registry)
     files.register(registry, settings.fs)
     shell.register(registry, settings.commands)
-    secrets.register(registry, key_file)
+    registry.register_later(("secret",), partial(_secrets, key_file))
+    registry.register_later(("graph", "acl"), _graphs)
+    registry.register_later(("stream", "queue", "schedule", "session"), _log)
     tables.register(registry)
     return registry
+
+
+def _secrets(key_file: Path, registry: Registry) -> None:
+    from app.operations import secrets
+
+    secrets.register(registry, key_file)
+
+
+def _graphs(registry: Registry) -> None:
+    from app.operations import graphs
+
+    graphs.register(registry)
+
+
+def _log(registry: Registry) -> None:
+    from app.operations import log
+
+    log.register(registry)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.operations.declare import Group
 from storage import keyring as keys
 from storage import secrets
-from storage.operations.spec import AccessControl, Model, OperationContext, OperationSpec
+from storage.operations.spec import Model, OperationContext
 from sync.calls.registry import Registry
-
-READ = AccessControl(required_scopes=("secret:read",))
-WRITE = AccessControl(required_scopes=("secret:write",))
 
 
 class SetInput(Model):
@@ -71,7 +69,9 @@ class RotateOutput(Model):
 
 def register(registry: Registry, key_file: Path) -> None:
     """Add the operations of this module; the keyring is read when one of them runs."""
+    group = Group(registry, "secret")
 
+    @group.mutation("set", "Keep a secret, encrypted, in place of one of that name.", sensitive=True)
     def set_secret(given: SetInput, context: OperationContext) -> NameOutput:
         ends = given.expires_at.astimezone(UTC).isoformat() if given.expires_at is not None else None
         ring = keys.open_keyring(key_file)
@@ -80,10 +80,12 @@ def register(registry: Registry, key_file: Path) -> None:
         )
         return NameOutput(name=given.name)
 
+    @group.mutation("get", "Show a secret; when it was used is noted.", sensitive=True, scope="secret:read")
     def get_secret(given: NameInput, context: OperationContext) -> ValueOutput:
         ring = keys.load_keyring(key_file)
         return ValueOutput(value=secrets.get_secret(context.transaction, ring, given.name, datetime.now(UTC)))
 
+    @group.query("list", "List secrets without their values.")
     def list_secrets(_: NothingInput, context: OperationContext) -> ListOutput:
         with context.database.snapshot() as snapshot:
             found = secrets.list_secrets(snapshot)
@@ -101,78 +103,13 @@ def register(registry: Registry, key_file: Path) -> None:
             ]
         )
 
+    @group.mutation("delete", "Forget a secret.")
     def delete_secret(given: NameInput, context: OperationContext) -> NameOutput:
         secrets.delete_secret(context.transaction, given.name)
         return NameOutput(name=given.name)
 
+    @group.mutation("rotate", "Make a new key and encrypt every secret anew, in the background.")
     def rotate(_: NothingInput, context: OperationContext) -> RotateOutput:
         ring = keys.open_keyring(key_file).rotated()
         keys.save_keyring(key_file, ring)  # on disk before anything is encrypted with it
         return RotateOutput(key_version=ring.current, waiting=secrets.start_rotation(context.transaction, ring.current))
-
-    registry.register(
-        OperationSpec(
-            namespace="secret",
-            name="set",
-            type="mutation",
-            description="Keep a secret, encrypted, in place of one of that name.",
-            input_model=SetInput,
-            output_model=NameOutput,
-            access_control=WRITE,
-            transactional=True,
-            sensitive=True,
-        ),
-        set_secret,
-    )
-    registry.register(
-        OperationSpec(
-            namespace="secret",
-            name="get",
-            type="mutation",
-            description="Show a secret; when it was used is noted.",
-            input_model=NameInput,
-            output_model=ValueOutput,
-            access_control=READ,
-            transactional=True,
-            sensitive=True,
-        ),
-        get_secret,
-    )
-    registry.register(
-        OperationSpec(
-            namespace="secret",
-            name="list",
-            type="query",
-            description="List secrets without their values.",
-            input_model=NothingInput,
-            output_model=ListOutput,
-            access_control=READ,
-        ),
-        list_secrets,
-    )
-    registry.register(
-        OperationSpec(
-            namespace="secret",
-            name="delete",
-            type="mutation",
-            description="Forget a secret.",
-            input_model=NameInput,
-            output_model=NameOutput,
-            access_control=WRITE,
-            transactional=True,
-        ),
-        delete_secret,
-    )
-    registry.register(
-        OperationSpec(
-            namespace="secret",
-            name="rotate",
-            type="mutation",
-            description="Make a new key and encrypt every secret anew, in the background.",
-            input_model=NothingInput,
-            output_model=RotateOutput,
-            access_control=WRITE,
-            transactional=True,
-        ),
-        rotate,
-    )

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
+from typing import Any
 
-from storage.engine import Database
+import msgspec
+
+from storage.engine import Database, Transaction
+from storage.engine.payload import dumps
 from storage.events.envelope import encode, iso
-from storage.events.session_events import STREAM, EndStatus, SessionEnded, SessionStarted
+from storage.events.session_events import (
+    STREAM,
+    EndStatus,
+    MessagePart,
+    SessionEnded,
+    SessionMessage,
+    SessionStarted,
+)
 
 SLUG_LENGTH = 40
 
@@ -32,8 +44,10 @@ class SessionRecorder:
         self._clock = clock
         self._new_id = new_id
 
-    def start(self, title: str, source: str = "spoke", parent_id: str | None = None) -> str:
-        """Record that a session begins and return its id; durable when this returns."""
+    def start(
+        self, title: str, source: str = "spoke", parent_id: str | None = None, tx: Transaction | None = None
+    ) -> str:
+        """Record that a session begins and return its id; durable when this returns, or with `tx`."""
         session_id = self._new_id()
         now = self._clock()
         self._append(
@@ -49,14 +63,38 @@ class SessionRecorder:
                 )
             ),
             now,
+            tx,
         )
         return session_id
 
-    def end(self, session_id: str, status: EndStatus) -> None:
+    def say(
+        self,
+        session_id: str,
+        role: str,
+        parts: Sequence[tuple[str, Any]],
+        *,
+        agent: str | None = None,
+        tx: Transaction | None = None,
+    ) -> str:
+        """Record a message of `(type, data)` parts and return its id."""
+        message_id, now = self._new_id(), self._clock()
+        message = SessionMessage(
+            session_id=session_id,
+            message_id=message_id,
+            role=role,
+            agent=agent,
+            parts=[MessagePart(self._new_id(), kind, msgspec.Raw(dumps(data).encode())) for kind, data in parts],
+            timestamp=iso(now),
+        )
+        self._append(session_id, encode(message), now, tx)
+        return message_id
+
+    def end(self, session_id: str, status: EndStatus, tx: Transaction | None = None) -> None:
         """Record that a session is over; the first end counts."""
         now = self._clock()
-        self._append(session_id, encode(SessionEnded(session_id=session_id, status=status, timestamp=iso(now))), now)
+        ended = SessionEnded(session_id=session_id, status=status, timestamp=iso(now))
+        self._append(session_id, encode(ended), now, tx)
 
-    def _append(self, session_id: str, text: str, now: datetime) -> None:
-        with self._db.transaction() as tx:
-            self._stream.append([(session_id, text, int(now.timestamp()))], tx)
+    def _append(self, session_id: str, text: str, now: datetime, tx: Transaction | None) -> None:
+        with nullcontext(tx) if tx is not None else self._db.transaction() as inside:
+            self._stream.append([(session_id, text, int(now.timestamp()))], inside)

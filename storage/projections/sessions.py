@@ -46,10 +46,16 @@ def apply(tx: Transaction, events: Sequence[Event]) -> None:
 
 
 def _ensure(tx: Transaction, session_id: str, event: Event) -> None:
+    """Make the session's row if there is none. Its slug is its id, unless another session has taken that as its own."""
+    if tx.rows("SELECT 1 FROM sessions WHERE id = ?", (session_id,)):
+        return
+    slug, number = session_id, event.offset
+    while tx.rows("SELECT 1 FROM sessions WHERE slug = ?", (slug,)):
+        slug, number = f"{session_id}~{number}", number + 1
     tx.execute(
-        "INSERT OR IGNORE INTO sessions (id, slug, title, source, status, position, created_at, updated_at)"
+        "INSERT INTO sessions (id, slug, title, source, status, position, created_at, updated_at)"
         " VALUES (?, ?, ?, '', 'active', ?, ?, ?)",
-        (session_id, session_id, session_id, event.offset, event.created_at, event.created_at),
+        (session_id, slug, session_id, event.offset, event.created_at, event.created_at),
     )
 
 
@@ -59,12 +65,12 @@ def _start(tx: Transaction, started: SessionStarted, at_ms: int | None, event: E
     # source is '' only until the start has come: a second start of the same session changes nothing
     taken = tx.rows("SELECT 1 FROM sessions WHERE slug = ? AND id <> ?", (started.slug, started.session_id))
     tx.execute(
-        "UPDATE sessions SET title = ?, source = ?, slug = ?, parent_id = ?, started_at = ?, updated_at = ?"
-        " WHERE id = ? AND source = ''",
+        "UPDATE sessions SET title = ?, source = ?, slug = coalesce(?, slug), parent_id = ?, started_at = ?,"
+        " updated_at = ? WHERE id = ? AND source = ''",
         (
             started.title,
             started.source,
-            started.session_id if taken else started.slug,
+            None if taken else started.slug,
             started.parent_id,
             at_ms,
             event.created_at,

@@ -1,0 +1,67 @@
+"""Operations of one namespace, declared by their handlers: input and output are what those are annotated with."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from storage.operations.spec import AccessControl, Handler, Kind, OperationSpec
+from sync.calls.registry import Registry
+
+Declared = Callable[[Handler[Any, Any]], Handler[Any, Any]]
+
+
+class Group:
+    """Registers handlers. Queries need the scope `NAMESPACE:read`, mutations `NAMESPACE:write`."""
+
+    def __init__(self, registry: Registry, namespace: str) -> None:
+        self._registry = registry
+        self._namespace = namespace
+
+    def query(self, name: str, description: str) -> Declared:
+        """An operation that changes nothing."""
+        return self._declare(name, "query", description, f"{self._namespace}:read")
+
+    def mutation(
+        self,
+        name: str,
+        description: str,
+        *,
+        sensitive: bool = False,
+        scope: str | None = None,
+        transactional: bool = True,
+    ) -> Declared:
+        """An operation that writes, through `context.tx` unless it is not `transactional`."""
+        needed = scope or f"{self._namespace}:write"
+        return self._declare(name, "mutation", description, needed, transactional=transactional, sensitive=sensitive)
+
+    def _declare(
+        self,
+        name: str,
+        kind: Kind,
+        description: str,
+        scope: str,
+        *,
+        transactional: bool = False,
+        sensitive: bool = False,
+    ) -> Declared:
+        def declare(handler: Handler[Any, Any]) -> Handler[Any, Any]:
+            hints = typing.get_type_hints(handler)
+            output = hints.pop("return")
+            given = next(iter(hints.values()))
+            spec: OperationSpec[Any, Any] = OperationSpec(
+                namespace=self._namespace,
+                name=name,
+                type=kind,
+                description=description,
+                input_model=given,
+                output_model=output,
+                access_control=AccessControl(required_scopes=(scope,)),
+                transactional=transactional,
+                sensitive=sensitive,
+            )
+            self._registry.register(spec, handler)
+            return handler
+
+        return declare

@@ -1,0 +1,46 @@
+"""Rows anew from the log: `spoke db rebuild`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from storage.engine import Database, Transaction
+from storage.projections.projection import BATCH, Projection, step
+
+PROJECTED = (
+    "DELETE FROM sessions",  # messages and parts go with them
+    "DELETE FROM graphs WHERE graph_type_id = 'call-graph'",  # nodes and edges go with them
+    "DELETE FROM call_orphans",
+    "DELETE FROM call_waiting_children",
+    "DELETE FROM projection_rejects",
+)
+
+
+def rebuild(
+    db: Database, projections: Sequence[Projection], progress: Callable[[int], None] = lambda done: None
+) -> int:
+    """Delete every projected row and project the log from its beginning; returns how many events that were.
+
+    One transaction: readers see the old rows until the new ones are complete, a crash leaves the old ones, and a
+    projector that runs beside it goes on behind the last event. Writers wait meanwhile. Where the log was cut by
+    retention, what was in the part that is gone is gone from the rows too.
+    """
+    done = 0
+    with db.transaction() as tx:
+        for statement in PROJECTED:
+            tx.execute(statement)
+        for projection in projections:
+            _rewind(tx, projection)
+            while True:
+                count = step(tx, projection)
+                done += count
+                progress(done)
+                if count < BATCH:
+                    break
+    return done
+
+
+def _rewind(tx: Transaction, projection: Projection) -> None:
+    tx.execute(
+        "DELETE FROM _honker_stream_consumers WHERE name = ? AND topic = ?", (projection.consumer, projection.topic)
+    )
