@@ -116,7 +116,7 @@ async def test_only_one_leads_and_a_lost_leader_fires_nothing(db: Database, cloc
     stop = asyncio.Event()
     leading = asyncio.ensure_future(scheduler.run(stop))
     async with asyncio.timeout(LIMIT_S):
-        while not db.query("SELECT * FROM _honker_locks"):  # noqa: ASYNC110 - taking a lock wakes nobody
+        while not db.query("SELECT * FROM _honker_locks"):
             await asyncio.sleep(0)
     with pytest.raises(LockHeld):
         await Scheduler(db).run()
@@ -144,7 +144,7 @@ async def test_commits_that_are_no_schedules_do_not_wake_it_4(db: Database) -> N
     stop = asyncio.Event()
     running = asyncio.ensure_future(Scheduler(db).run(stop))
     async with asyncio.timeout(LIMIT_S):
-        while not looks:  # noqa: ASYNC110 - a read wakes nobody
+        while not looks:
             await asyncio.sleep(0)
         for n in range(50):
             await db.run(lambda tx, n=n: db.stream("s").publish(n, tx=tx))  # type: ignore[misc]

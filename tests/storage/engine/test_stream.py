@@ -103,7 +103,7 @@ async def test_the_last_offset_is_saved_when_there_is_nothing_more(db: Database)
     await anext(subscription)
     waiting = asyncio.ensure_future(anext(subscription))
     async with asyncio.timeout(LIMIT_S):
-        while db.stream("s").get_offset("me") != offset:  # noqa: ASYNC110 - saving an offset wakes nobody
+        while db.stream("s").get_offset("me") != offset:
             await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
