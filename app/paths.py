@@ -30,6 +30,11 @@ class Paths:
         return self.data_dir / "hub.json"
 
     @property
+    def socket(self) -> Path:
+        """The local API of the services of this data directory."""
+        return self.data_dir / "spoke.sock"
+
+    @property
     def key_file(self) -> Path:
         """The keys of the secrets, mode 0600."""
         return self.data_dir / "keyring.json"

@@ -28,7 +28,7 @@ def run(context: Context) -> None:
     log_to_stderr()
     with ProcessLock(context.paths.daemon_lock), context.database() as db:
         hub = settings.hub.url or "no hub: spoke join wss://HOST"
-        say(f"spoke runs on {context.paths.data_dir} ({hub}); ^C stops it")
+        say(f"spoke runs on {context.paths.data_dir} ({hub}); local API: {context.paths.socket}; ^C stops it")
         asyncio.run(_serve(db, context))
 
 
@@ -36,7 +36,7 @@ async def _serve(db: Database, context: Context) -> None:
     from app.services.node import run_node
     from app.services.signals import stop_on_signals
 
-    await run_node(db, context.settings(), context.paths.key_file, stop_on_signals())
+    await run_node(db, context.settings(), context.paths, stop_on_signals())
 
 
 def log_to_stderr() -> None:

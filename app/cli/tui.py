@@ -76,7 +76,7 @@ def _run(context: Context, db: Database, name: str, *, ascii_only: bool, alone: 
     if alone:
         from app.services.node import run_node
 
-        service = partial(run_node, db, context.settings(), context.paths.key_file)
+        service = partial(run_node, db, context.settings(), context.paths)
     app = SpokeApp(
         db,
         node_name=name,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
+from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app import __version__
+from app.paths import Paths
 from app.services import projector, tenant
 from app.services.supervisor import Service, supervise
 from storage.engine import Database
@@ -17,9 +19,13 @@ if TYPE_CHECKING:
     from app.config import Settings
 
 
-def services(db: Database, settings: Settings, key_file: Path) -> dict[str, Service]:
-    """What runs: the projector, the background of the tenant file, and the uplink when there is a hub."""
-    found: dict[str, Service] = {"projector": partial(projector.run, db), **tenant.services(db, key_file)}
+def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Service]:
+    """What runs: projector, the background of the tenant file, the local API, and the uplink when there is a hub."""
+    found: dict[str, Service] = {
+        "projector": partial(projector.run, db),
+        **tenant.services(db, paths.key_file),
+        "api": partial(_serve_api, db, settings, paths),
+    }
     hub = settings.hub
     if hub.url is not None and hub.api_key is not None:
         from sync.spoke.uplink import Uplink  # costs 100 ms, and a node without a hub does without
@@ -37,6 +43,15 @@ def services(db: Database, settings: Settings, key_file: Path) -> dict[str, Serv
     return found
 
 
-async def run_node(db: Database, settings: Settings, key_file: Path, stop: asyncio.Event) -> None:
+async def _serve_api(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:
+    from app.operations import builtin_registry
+    from app.services.local_api import LocalApi
+    from sync.calls.recorder import Recorder
+
+    recorder = Recorder(db, lambda: datetime.now(UTC), lambda: str(uuid.uuid4()))
+    await LocalApi(db, builtin_registry(settings, paths.key_file), recorder, paths.socket).run(stop)
+
+
+async def run_node(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:
     """Run the services until `stop`."""
-    await supervise(services(db, settings, key_file), stop, random.random)
+    await supervise(services(db, settings, paths), stop, random.random)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._operations: dict[str, Operation] = {}
+        self._filling = threading.RLock()
         self._waiting: list[tuple[frozenset[str], Callable[[Registry], None]]] = []
 
     def register_later(self, namespaces: Iterable[str], fill: Callable[[Registry], None]) -> None:
@@ -36,10 +38,13 @@ class Registry:
         self._waiting.append((frozenset(namespaces), fill))
 
     def _load(self, namespace: str | None) -> None:
-        due = [entry for entry in self._waiting if namespace is None or namespace in entry[0]]
-        self._waiting = [entry for entry in self._waiting if entry not in due]
-        for _, fill in due:
-            fill(self)
+        if not self._waiting:
+            return
+        with self._filling:  # two threads that ask at once: the second one finds everything there
+            due = [entry for entry in self._waiting if namespace is None or namespace in entry[0]]
+            for _, fill in due:
+                fill(self)
+            self._waiting = [entry for entry in self._waiting if entry not in due]
 
     def register(self, spec: OperationSpec[I, O], handler: Handler[I, O]) -> None:
         """Add an operation.
