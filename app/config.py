@@ -50,6 +50,13 @@ class FileSettings(Section):
     """Folders; everything below them, and nothing outside, also not through symbolic links."""
 
 
+class IngestSettings(Section):
+    """The drop folder: files of events, one JSON object a line (docs/drop-folder.md)."""
+
+    folder: Path | None = None
+    """Where to look; `inbox` in the data directory if not set."""
+
+
 ArgumentType: TypeAlias = Literal["string", "integer", "number", "boolean"]
 
 
@@ -92,6 +99,7 @@ class Settings(BaseSettings):
     """How this node is called in the hub's lists."""
     hub: HubSettings = HubSettings()
     fs: FileSettings = Field(default_factory=FileSettings)
+    ingest: IngestSettings = IngestSettings()
     commands: dict[str, CommandSettings] = {}
 
     @classmethod
@@ -173,6 +181,7 @@ def _problem(item: Any) -> str:
         *Settings.model_fields,
         *HubSettings.model_fields,
         *FileSettings.model_fields,
+        *IngestSettings.model_fields,
         *CommandSettings.model_fields,
     ]
     near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)

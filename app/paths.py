@@ -35,6 +35,11 @@ class Paths:
         return self.data_dir / "spoke.sock"
 
     @property
+    def inbox(self) -> Path:
+        """The drop folder, unless the configuration names another."""
+        return self.data_dir / "inbox"
+
+    @property
     def key_file(self) -> Path:
         """The keys of the secrets, mode 0600."""
         return self.data_dir / "keyring.json"

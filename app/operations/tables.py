@@ -16,6 +16,8 @@ NAMESPACES = (
     "messages",
     "parts",
     "imports",
+    "ingest_files",
+    "ingest_rejects",
     "node_facts",
     "call_orphans",
     "call_waiting_children",

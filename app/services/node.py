@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from app import __version__
 from app.paths import Paths
-from app.services import projector, tenant
+from app.services import ingest, projector, tenant
 from app.services.supervisor import Service, supervise
 from storage.engine import Database
 
@@ -25,6 +25,7 @@ def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Servic
         "projector": partial(projector.run, db),
         **tenant.services(db, paths.key_file),
         "api": partial(_serve_api, db, settings, paths),
+        "ingest": partial(ingest.run, db, settings.ingest.folder or paths.inbox),
     }
     hub = settings.hub
     if hub.url is not None and hub.api_key is not None:

@@ -222,7 +222,7 @@ async def test_tenants_that_are_behind_are_migrated_with_a_backup_first(
     monkeypatch.setattr("storage.tenant_files.LATEST", len(newer))
     monkeypatch.setattr("storage.tenant_files.plan_migrations.__defaults__", (len(newer),))
     open_tenant_database(tmp_path / "tenant-new.db").close()
-    (tmp_path / "tenant-new.db.v1.backup").unlink()
+    (tmp_path / f"tenant-new.db.v{len(newer) - 1}.backup").unlink()
 
     async def work(hub: Hub) -> None:
         await until(hub.system, lambda: done(hub.system))
@@ -231,15 +231,16 @@ async def test_tenants_that_are_behind_are_migrated_with_a_backup_first(
         assert {slug: (file.schema_version, file.state) for slug, file in found.items()} == {
             "broken": (None, "failed"),
             "future": (99, "failed"),
-            "new": (2, "current"),
-            "old": (2, "current"),
+            "new": (len(newer), "current"),
+            "old": (len(newer), "current"),
         }
         assert "upgrade this program" in str(found["future"].error)
 
     await with_hub(tmp_path, work)
-    assert backups(tmp_path) == ["tenant-old.db.v1.backup"]
-    backup = engine.open(tmp_path / "tenant-old.db.v1.backup", read_only=True)
-    assert backup.query("PRAGMA user_version") == [{"user_version": 1}]
+    name = f"tenant-old.db.v{len(newer) - 1}.backup"
+    assert backups(tmp_path) == [name]
+    backup = engine.open(tmp_path / name, read_only=True)
+    assert backup.query("PRAGMA user_version") == [{"user_version": len(newer) - 1}]
     backup.close()
 
 
