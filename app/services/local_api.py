@@ -106,13 +106,15 @@ class LocalApi:
         finally:
             os.umask(before)
         try:
-            async with server:
-                await stop.wait()
+            await stop.wait()
         finally:
+            server.close()
             self._path.unlink(missing_ok=True)
-            for task in self._open:
+            open_now = list(self._open)
+            for task in open_now:
                 task.cancel()
-            await asyncio.gather(*self._open, return_exceptions=True)
+            await asyncio.gather(*open_now, return_exceptions=True)
+            await server.wait_closed()  # from Python 3.12 on it waits for connections, which are gone by now
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

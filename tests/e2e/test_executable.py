@@ -15,34 +15,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.e2e.binary import BINARY, LIMIT_S, spoke
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-
-BINARY = os.environ.get("SPOKE_BINARY", str(Path(__file__).parents[2] / "dist" / "spoke"))
-LIMIT_S = 60
-
-
-@pytest.fixture(autouse=True)
-def binary() -> None:
-    assert Path(BINARY).is_file(), f"{BINARY} is missing: make build"
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """That of a machine without Python: no PATH to one, no variables of ours."""
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "LANG": "C.UTF-8",
-        "TERM": "xterm-256color",
-        "SPOKE_DATA_DIR": str(tmp_path / "data"),
-        "SPOKE_CONFIG": str(tmp_path / "spoke.toml"),
-    }
-
-
-def spoke(environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run([BINARY, *arguments], env=environment, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_version_help_and_selftest(environment: dict[str, str]) -> None:
