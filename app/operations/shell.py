@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from pydantic import Field
 
@@ -15,7 +16,7 @@ from app.config import ArgumentSettings, CommandSettings
 from app.environment import child_environment
 from app.operations.output import Tail
 from storage.operations.spec import AccessControl, Model, OperationContext, OperationSpec
-from sync.calls.errors import CallTimeoutError, ExecutionError, ValidationError
+from sync.calls.errors import AbortedError, CallTimeoutError, ExecutionError, ValidationError
 from sync.calls.registry import Registry
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -97,8 +98,11 @@ class Shell:
     def __init__(self, commands: Mapping[str, CommandSettings]) -> None:
         self._commands = commands
 
-    def run(self, value: RunInput, _: OperationContext) -> RunOutput:
-        """Run one command to its end; at its time-out the whole process group is killed."""
+    def run(self, value: RunInput, context: OperationContext) -> RunOutput:
+        """Run one command to its end; at its time-out, or when the call is aborted, its whole process group is killed.
+
+        Calls that the command makes with `spoke call` are children of this one.
+        """
         command = self._commands.get(value.command)
         if command is None:
             known = ", ".join(sorted(self._commands)) or "none"
@@ -112,7 +116,7 @@ class Shell:
             process = subprocess.Popen(
                 argv,
                 cwd=command.cwd,
-                env=child_environment(),
+                env=child_environment(**_lineage(context)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -124,7 +128,10 @@ class Shell:
         with process:
             readers = (out.read_in_thread(process.stdout), err.read_in_thread(process.stderr))
             try:
-                exit_code = process.wait(command.timeout_s)
+                with context.abort.calling(partial(_kill_group, process.pid)):
+                    exit_code = process.wait(command.timeout_s)
+                if context.abort.requested:
+                    raise AbortedError(f"{value.command} was killed")
             except subprocess.TimeoutExpired as error:
                 raise CallTimeoutError(f"{value.command} did not end within {command.timeout_s:g} s") from error
             finally:
@@ -143,6 +150,13 @@ class Shell:
             stderr_bytes=err.total,
             truncated=out.truncated or err.truncated,
         )
+
+
+def _lineage(context: OperationContext) -> dict[str, str]:
+    found = {"SPOKE_PARENT_REQUEST_ID": context.request_id}
+    if context.session_id is not None:
+        found["SPOKE_SESSION_ID"] = context.session_id
+    return found
 
 
 def _kill_group(group: int) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import select
 import socket
 import struct
 import time
@@ -22,6 +23,7 @@ import msgspec
 from storage.engine import Database, Event
 from storage.engine.errors import EngineError
 from storage.engine.payload import dumps
+from storage.operations.abort import Abort
 from storage.operations.spec import Identity
 from sync.calls.errors import TIMEOUT, CallFailed
 from sync.calls.recorder import Call, Outcome, Recorder
@@ -32,6 +34,8 @@ MAX_CONNECTIONS = 64
 MAX_CALLS = 16
 """Calls of one connection that run at once; the next one waits."""
 MAX_SUBSCRIPTIONS = 32
+HANG_UP_POLL_S = 0.2
+"""How often to look whether a peer that has closed its side is still there for the answers."""
 MAX_PATH_BYTES = 100
 """Of the socket's path: the kernel takes 108."""
 
@@ -59,7 +63,7 @@ class Requested(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     input: msgspec.Raw = msgspec.Raw(b"{}")
     parent_request_id: str | None = None
     deadline: int | None = None
-    """Unix milliseconds; behind it the caller gets TIMEOUT, whatever becomes of the call."""
+    """Unix milliseconds; behind it the caller gets TIMEOUT, and the call is asked to stop."""
     session_id: str | None = None
 
 
@@ -135,9 +139,20 @@ class LocalApi:
                 self._open.discard(task)
             writer.close()
 
-    async def execute(self, request: Requested, identity: Identity) -> Outcome:
-        """Run a call on a worker thread, recorded; its deadline is the caller's, the call itself is never cut off."""
+    def abort(self, request_id: str, abort: Abort) -> None:
+        """Ask a call and its descendants to stop; also one that has not begun."""
+        abort.set()
+        self._recorder.abort(request_id)
+
+    def new_id(self) -> str:
+        """A request id."""
+        return self._recorder.new_id()
+
+    async def execute(self, request: Requested, request_id: str, abort: Abort, identity: Identity) -> Outcome:
+        """Run a call on a worker thread, recorded."""
         call = Call(
+            request_id=request_id,
+            abort=abort,
             operation_id=request.operation_id,
             input=json.loads(bytes(request.input)),
             identity=identity,
@@ -178,15 +193,19 @@ class _Connection:
         self._calls = asyncio.Semaphore(MAX_CALLS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._topics: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, tuple[str, Abort]] = {}
+        """Calls that run: the caller's name for each, its request id, and how to stop it."""
 
     async def run(self) -> None:
         """Read lines until the peer is done, then answer what is still running."""
         try:
             while await self._one_line():
                 continue
-            running = self._tasks - set(self._topics.values())
-            if running:  # `echo … | socat` closes its side at once, and waits for the answer
-                await asyncio.wait(running)
+            # `echo … | socat` closes its side at once and waits for the answer: a peer that is gone ends its calls.
+            while running := self._tasks - set(self._topics.values()):
+                await asyncio.wait(running, timeout=HANG_UP_POLL_S)
+                if hung_up(self._writer.get_extra_info("socket")):
+                    return
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -216,7 +235,13 @@ class _Connection:
             case "call.requested":
                 request = msgspec.json.decode(line.payload, type=Requested)
                 await self._calls.acquire()
-                self._start(self._call(line.id, request))
+                running = self._api.new_id(), Abort()
+                self._running[line.id] = running  # now: the next line may be its abort
+                self._start(self._call(line.id, request, running))
+            case "call.aborted":
+                known = self._running.get(line.id)
+                if known is not None:  # an answer may have crossed it on its way: then there is nothing to stop
+                    await asyncio.to_thread(self._api.abort, *known)
             case "__subscribe":
                 await self._subscribe(line.id, msgspec.json.decode(line.payload, type=Subscribe))
             case "__unsubscribe":
@@ -225,7 +250,9 @@ class _Connection:
                 if task is not None:
                     task.cancel()
             case other:
-                await self._fail(line.id, "UNKNOWN_TYPE", f"{other[:60]!r}: call.requested, __subscribe, __unsubscribe")
+                await self._fail(
+                    line.id, "UNKNOWN_TYPE", f"{other[:60]!r}: call.requested, call.aborted, __subscribe, __unsubscribe"
+                )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -233,15 +260,17 @@ class _Connection:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _call(self, name: str, request: Requested) -> None:
+    async def _call(self, name: str, request: Requested, running: tuple[str, Abort]) -> None:
         try:
-            working = asyncio.ensure_future(self._api.execute(request, self._identity))
-            try:
-                outcome = await asyncio.wait_for(asyncio.shield(working), self._api.seconds_left(request.deadline))
-            except TimeoutError:
-                working.add_done_callback(lambda done: done.exception())  # its outcome is in the log
-                await self._fail(name, TIMEOUT, "the deadline has passed; the call goes on and is recorded")
+            working = asyncio.ensure_future(self._api.execute(request, *running, self._identity))
+            left = self._api.seconds_left(request.deadline)
+            done, _ = await asyncio.wait({working}, timeout=left)
+            if not done:
+                await asyncio.to_thread(self._api.abort, *running)
+                working.add_done_callback(lambda ended: ended.exception())  # its outcome is in the log
+                await self._fail(name, TIMEOUT, "the deadline has passed; the call was asked to stop")
                 return
+            outcome = working.result()
             if outcome.error is not None:
                 await self._refuse(name, outcome.error, outcome.request_id)
                 return
@@ -251,7 +280,12 @@ class _Connection:
             await self._refuse(name, error, None)
         except (EngineError, ValueError, RecursionError) as error:
             await self._fail(name, "EXECUTION_ERROR", str(error))
+        except asyncio.CancelledError:
+            self._api.abort(*running)  # the peer has gone, or we stop: nobody waits for the answer
+            raise
         finally:
+            if self._running.get(name) == running:
+                del self._running[name]
             self._calls.release()
 
     async def _subscribe(self, name: str, wanted: Subscribe) -> None:
@@ -284,6 +318,13 @@ class _Connection:
     async def _send_raw(self, kind: str, name: str, payload: bytes) -> None:
         self._writer.write(b'{"type":%b,"id":%b,"payload":%b}\n' % (_json(kind), _json(name), payload))
         await self._writer.drain()
+
+
+def hung_up(connection: socket.socket) -> bool:
+    """Whether the peer has closed both directions: the kernel tells that apart from a side that was shut down."""
+    poll = select.poll()
+    poll.register(connection.fileno(), 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))
 
 
 def peer_uid(connection: socket.socket) -> int:

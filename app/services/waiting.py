@@ -25,7 +25,8 @@ async def woken_or_stopped(waiter: Waiter, stopped: asyncio.Future[Any], seconds
 async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
     """Wait so long at most; whether `stop` was set."""
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     except TimeoutError:
         return False
     return True

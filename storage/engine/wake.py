@@ -93,7 +93,10 @@ class Waiter:
         """
         if self.error is None:
             try:
-                await asyncio.wait_for(self._event.wait(), timeout_s)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the wake-up, and
+                # a listener that was told to stop goes on for ever (test_a_cancellation_beside_a_wake_up_is_kept).
+                async with asyncio.timeout(timeout_s):
+                    await self._event.wait()
             except TimeoutError:
                 return False
         if self.error is not None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from storage.engine import Database, Transaction
+from storage.operations.abort import Abort
 
 Kind: TypeAlias = Literal["query", "mutation", "subscription"]
 
@@ -58,6 +59,8 @@ class OperationContext:
     """The file that the operation works on."""
     tx: Transaction | None = None
     """Open for handlers of `transactional` operations: their effects commit with the call's outcome in the log."""
+    abort: Abort = field(default_factory=Abort)
+    """Asked to stop when the caller does not want the answer any more; a handler that takes long looks at it."""
 
     @property
     def database(self) -> Database:

@@ -55,6 +55,12 @@ class CallTimeoutError(CallFailed):
     code = TIMEOUT
 
 
+class AbortedError(CallFailed):
+    """The call was stopped because nobody wants its answer any more."""
+
+    code = ABORTED
+
+
 class ExecutionError(CallFailed):
     """The operation itself failed."""
 

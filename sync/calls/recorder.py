@@ -6,21 +6,34 @@ itself.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from storage.engine import Database, Transaction
 from storage.engine.payload import dumps
-from storage.events.call_events import STREAM, CallError, CallIdentity, CallMetadata, CallRequested, CallResponded
+from storage.events.call_events import (
+    STREAM,
+    CallAborted,
+    CallError,
+    CallIdentity,
+    CallMetadata,
+    CallRequested,
+    CallResponded,
+)
 from storage.events.envelope import encode, iso
+from storage.operations.abort import Abort
 from storage.operations.spec import Identity, OperationContext
-from sync.calls.errors import ABORTED, CallFailed
+from sync.calls.errors import ABORTED, AbortedError, CallFailed
 from sync.calls.registry import Registry
+
+AbortPolicy: TypeAlias = Literal["abort-dependents", "continue-running"]
+"""What becomes of the calls that an aborted call has made (`reference/alkdev.md` 2.10)."""
 
 HIDDEN = {"redacted": True}
 """What the log shows of the input and output of a sensitive operation."""
@@ -35,6 +48,10 @@ class Call:
     identity: Identity | None = None
     parent_request_id: str | None = None
     session_id: str | None = None
+    request_id: str | None = None
+    """The call's id, where the caller has made one; it must be fresh."""
+    abort: Abort = field(default_factory=Abort)
+    """Set it to stop the call, also before it has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +74,48 @@ class Recorder:
         self._db = db
         self._clock = clock
         self._new_id = new_id
+        self._running: dict[str, tuple[str | None, Abort]] = {}
+        """By request id: the parent's, and how to stop it."""
+        self._lock = threading.Lock()
+
+    def new_id(self) -> str:
+        """A fresh request id."""
+        return self._new_id()
+
+    def abort(self, request_id: str, policy: AbortPolicy = "abort-dependents") -> int:
+        """Ask a running call to stop, and by default every call that it led to and that still runs here.
+
+        A call that its handler stops for it is recorded as `call.aborted`; one that ends by itself before it looks is
+        recorded as it ended. Returns how many calls were asked; 0 when none of that id runs in this process.
+        """
+        with self._lock:
+            if request_id not in self._running:
+                return 0
+            wanted = {request_id}
+            grown = policy == "abort-dependents"
+            while grown:
+                more = {rid for rid, (parent, _) in self._running.items() if parent in wanted and rid not in wanted}
+                wanted |= more
+                grown = bool(more)
+            aborts = [self._running[rid][1] for rid in wanted]
+        for abort in aborts:  # outside the lock: listeners may take their time
+            abort.set()
+        return len(aborts)
+
+    def running(self) -> list[str]:
+        """Request ids of the calls that run here now."""
+        with self._lock:
+            return list(self._running)
+
+    @contextmanager
+    def _tracked(self, request_id: str, call: Call) -> Iterator[None]:
+        with self._lock:
+            self._running[request_id] = (call.parent_request_id, call.abort)
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._running[request_id]
 
     def execute(self, registry: Registry, calls: Sequence[Call]) -> list[Outcome]:
         """Execute calls in order and record each; returns their outcomes in the same order.
@@ -68,7 +127,7 @@ class Recorder:
         Raises:
             EngineError: the log cannot be written; then no call ran, or (on the second commit) outcomes are unknown.
         """
-        begun = [(call, self._new_id()) for call in calls]
+        begun = [(call, call.request_id or self._new_id()) for call in calls]
         self._publish(
             [
                 (request_id, encode(self._requested(call, request_id, hidden=registry.is_sensitive(call.operation_id))))
@@ -121,17 +180,29 @@ class Recorder:
     def _run(
         self, registry: Registry, call: Call, request_id: str, tx: Transaction | None = None
     ) -> tuple[Outcome, str]:
-        context = OperationContext(
-            request_id, call.identity, call.parent_request_id, call.session_id, db=self._db, tx=tx
-        )
         began = self._clock()
-        try:
-            with tx.transaction() if tx is not None else nullcontext():  # a failed call undoes its own writes only
-                output = registry.execute(call.operation_id, call.input, context).model_dump(mode="json", by_alias=True)
-        except CallFailed as error:
-            return Outcome(request_id, None, error), self._failed(request_id, error.code, error.message, error, began)
-        shown = HIDDEN if registry.is_sensitive(call.operation_id) else output
-        return Outcome(request_id, output, None), self._responded(call.operation_id, request_id, shown, began)
+        with self._tracked(request_id, call):
+            context = OperationContext(
+                request_id,
+                call.identity,
+                call.parent_request_id,
+                call.session_id,
+                db=self._db,
+                tx=tx,
+                abort=call.abort,
+            )
+            try:
+                with tx.transaction() if tx is not None else nullcontext():  # a failed call undoes its own writes only
+                    output = registry.execute(call.operation_id, call.input, context)
+                    document = output.model_dump(mode="json", by_alias=True)
+            except CallFailed as error:
+                if call.abort.requested:
+                    stopped = AbortedError("the call was aborted", details={"after": error.message})
+                    return Outcome(request_id, None, stopped), self._aborted(request_id, began)
+                event = self._failed(request_id, error.code, error.message, error, began)
+                return Outcome(request_id, None, error), event
+        shown = HIDDEN if registry.is_sensitive(call.operation_id) else document
+        return Outcome(request_id, document, None), self._responded(call.operation_id, request_id, shown, began)
 
     def _requested(self, call: Call, request_id: str, *, hidden: bool = False) -> CallRequested:
         who = call.identity
@@ -154,6 +225,10 @@ class Recorder:
         return encode(
             CallResponded(request_id=request_id, output=output, timestamp=iso(now), metadata=_took(began, now))
         )
+
+    def _aborted(self, request_id: str, began: datetime) -> str:
+        now = self._clock()
+        return encode(CallAborted(request_id=request_id, timestamp=iso(now), metadata=_took(began, now)))
 
     def _failed(self, request_id: str, code: str, message: str, failure: CallFailed | None, began: datetime) -> str:
         now = self._clock()

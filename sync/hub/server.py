@@ -199,7 +199,8 @@ class Hub:
         self, connection: ServerConnection, session: core.HubCore, db: Database, principal: Principal
     ) -> Hello:
         try:
-            message = await asyncio.wait_for(connection.recv(), HELLO_TIMEOUT_S)
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                message = await connection.recv()
         except TimeoutError as error:
             raise MalformedError(f"no HELLO within {HELLO_TIMEOUT_S:g} s") from error
         (load,) = session.on_input(core.Received(decode(message)))

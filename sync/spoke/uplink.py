@@ -89,7 +89,8 @@ class Uplink:
                     breaks=int(self._up),
                 )
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):
+                        await stop.wait()
 
     async def _session_until(self, stop: asyncio.Event) -> None:
         """A session that also ends when `stop` comes while it is still dialling."""

@@ -22,6 +22,7 @@ from app.services.local_api import MAX_LINE_BYTES, LocalApi, SocketPathError
 from app.services.projector import catch_up
 from storage.engine import Database
 from storage.operations.spec import AccessControl, Model, OperationContext, OperationSpec
+from sync.calls.errors import AbortedError
 from sync.calls.recorder import Recorder
 from tests.app.operations.clock import ids, now
 
@@ -54,8 +55,10 @@ class Api:
         self.go_on = threading.Event()
         registry = builtin_registry(Settings(), folder / "keyring.json")
 
-        def slow(_: Nothing, __: OperationContext) -> Nothing:
-            self.go_on.wait(30)
+        def slow(_: Nothing, context: OperationContext) -> Nothing:
+            while not self.go_on.is_set():
+                if context.abort.wait(0.001):
+                    raise AbortedError("stopped")
             return Nothing()
 
         registry.register(SLOW, slow)
@@ -129,6 +132,54 @@ async def test_calls_overtake_one_another_and_a_deadline_ends_the_waiting(api: A
     api.go_on.set()
     assert (await client.get())["id"] == "slow"
     await client.close()
+
+
+def ends(db: Database) -> list[str]:
+    events = [event.payload["type"] for event in db.stream("call-protocol").read()]
+    return [kind for kind in events if kind != "call.requested"]
+
+
+async def until_ended(db: Database, number: int) -> list[str]:
+    async with asyncio.timeout(30):
+        while len(ends(db)) < number:
+            await asyncio.sleep(0.001)
+    return ends(db)
+
+
+async def test_an_abort_stops_the_handler_and_is_recorded(api: Api) -> None:
+    client = await api.connect()
+    client.call("a", "test.slow")
+    client.call("b", "test.slow")
+    client.send("call.aborted", "a", {})
+    client.send("call.aborted", "nothing of that name", {})
+    answer = await client.get()
+    assert (answer["id"], answer["type"], answer["payload"]["code"]) == ("a", "call.error", "ABORTED")
+    api.go_on.set()
+    assert (await client.get())["type"] == "call.responded"
+    assert sorted(await until_ended(api.db, 2)) == ["call.aborted", "call.responded"]
+    await client.close()
+    await asyncio.to_thread(catch_up, api.db)
+    statuses = api.db.query("SELECT attributes ->> '$.status' AS s FROM nodes ORDER BY 1")
+    assert statuses == [{"s": "aborted"}, {"s": "completed"}]
+
+
+async def test_a_deadline_stops_the_handler(api: Api) -> None:
+    client = await api.connect()
+    client.call("a", "test.slow", deadline=1)
+    assert (await client.get())["payload"]["code"] == "TIMEOUT"
+    assert await until_ended(api.db, 1) == ["call.aborted"]
+    await client.close()
+
+
+async def test_a_peer_that_vanishes_aborts_its_calls(api: Api) -> None:
+    client = await api.connect()
+    client.call("a", "test.slow")
+    async with asyncio.timeout(30):
+        while not api.served._recorder.running():
+            await asyncio.sleep(0.001)
+    client.writer.transport.abort()
+    await client.close()
+    assert await until_ended(api.db, 1) == ["call.aborted"]
 
 
 async def test_a_stream_is_followed_from_an_offset_and_live(api: Api) -> None:

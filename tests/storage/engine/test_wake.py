@@ -39,6 +39,28 @@ async def test_a_rolled_back_transaction_wakes_nobody(db: Database) -> None:
     assert not await waiter.wait(0)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+async def test_a_cancellation_beside_a_wake_up_is_kept(db: Database, turns: int) -> None:
+    """Whoever is told to stop at the moment when there is news stops."""
+    waiter = db.wake.add(None)
+
+    async def listen() -> None:
+        while True:
+            waiter.clear()
+            await waiter.wait(LIMIT_S)
+
+    task = asyncio.create_task(listen())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    waiter.wake()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert task.cancelled()
+
+
 async def test_a_wake_between_clear_and_wait_is_not_lost(db: Database) -> None:
     waiter = db.wake.add([("stream", "s")])
     for _ in range(200):
