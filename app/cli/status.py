@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from app.cli.context import Context, Progress, json_option, now, print_json
+from app.cli.context import Context, Progress, json_option, now, print_json, say
 from app.services.projector import catch_up
 from app.views.link import link_details
 from app.views.overview import read_overview
@@ -28,12 +30,14 @@ def status(context: Context, as_json: bool) -> None:
         with db.snapshot() as snapshot:
             found = read_overview(snapshot)
     pid = holder(context.paths.daemon_lock)
+    services = _services(context) if pid else []
     if as_json:
         print_json(
             {
                 "nodeId": found.node_id,
                 "dataDir": str(context.paths.data_dir),
                 "daemonPid": pid,
+                "services": services,
                 "link": {"state": found.link.state, "unsent": found.link.unsent, "errorCode": found.link.error_code},
                 "sessions": found.sessions,
                 "activeSessions": found.active_sessions,
@@ -48,9 +52,14 @@ def status(context: Context, as_json: bool) -> None:
     lines = [
         f"node       {found.node_id}",
         f"data       {context.paths.data_dir} ({found.size_bytes / 1e6:.1f} MB)",
-        f"services   {f'process {pid}' if pid else 'not running here: spoke run'}",
+        f"services   {_told(pid, services)}",
         f"holds      {of(found.sessions, 'session')} ({count(found.active_sessions)} active),"
         f" {of(found.calls, 'call')}, {of(found.events, 'event')}",
+    ]
+    lines += [
+        f"attention  service {one['name']} failed {one['failures']} times and is tried again: {one['error']}"
+        for one in services
+        if one["state"] == "waiting"
     ]
     if found.rejects:
         lines.append(f"attention  {of(found.rejects, 'event')} not of the stream's kind (table projection_rejects)")
@@ -58,3 +67,22 @@ def status(context: Context, as_json: bool) -> None:
     lines += ["", *details, ""]
     lines += [session_line(row, 100) for row in found.recent[:5]]
     click.echo("\n".join(lines).rstrip())
+
+
+def _services(context: Context) -> list[dict[str, Any]]:
+    """The services as the process that runs them tells; none when it does not answer."""
+    from app.services.local_client import NoDaemonError, ask
+
+    try:
+        found: list[dict[str, Any]] = ask(context.paths.socket, "system.services")["services"]
+    except NoDaemonError as error:
+        say(f"the services do not answer on {context.paths.socket}: {error}")
+        return []
+    return found
+
+
+def _told(pid: int | None, services: list[dict[str, Any]]) -> str:
+    if pid is None:
+        return "not running here: spoke run"
+    running = sum(one["state"] == "running" for one in services)
+    return f"process {pid}" + (f", {running} of {len(services)} running" if services else "")

@@ -46,11 +46,14 @@ def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Servic
 
 async def _serve_api(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:
     from app.operations import builtin_registry
+    from app.operations.services import register
     from app.services.local_api import LocalApi
     from sync.calls.recorder import Recorder
 
+    registry = builtin_registry(settings, paths.key_file)
+    register(registry)
     recorder = Recorder(db, lambda: datetime.now(UTC), lambda: str(uuid.uuid4()))
-    await LocalApi(db, builtin_registry(settings, paths.key_file), recorder, paths.socket).run(stop)
+    await LocalApi(db, registry, recorder, paths.socket).run(stop)
 
 
 async def run_node(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from app.services.waiting import stopped_within
 
@@ -15,13 +17,32 @@ log = logging.getLogger("spoke.supervisor")
 
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 60.0
+HEALTHY_S = 300.0
+"""Who ran so long begins with the first delay again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """How a service of this process stands. `since` is unix seconds."""
+
+    name: str
+    state: Literal["running", "waiting", "ended"]
+    since: float
+    failures: int = 0
+    """Crashes that followed one another."""
+    error: str | None = None
+    """Why it crashed last."""
+
+
+states: dict[str, ServiceState] = {}
+"""The services of this process, by name (`spoke status` shows them)."""
 
 
 async def supervise(services: Mapping[str, Service], stop: asyncio.Event, random: Callable[[], float]) -> None:
     """Run the services until `stop` is set and all of them have ended.
 
     A service that raises is logged with its traceback and restarted after a full-jitter backoff (0.5 s doubling up to
-    60 s, times `random()`); a service that returns is done.
+    60 s, times `random()`); a service that returns is done. Nothing that a service does ends the others.
     """
     async with asyncio.TaskGroup() as group:
         for name, service in services.items():
@@ -29,14 +50,19 @@ async def supervise(services: Mapping[str, Service], stop: asyncio.Event, random
 
 
 async def _keep(name: str, service: Service, stop: asyncio.Event, random: Callable[[], float]) -> None:
-    failures = 0
+    failures, error = 0, None
     while not stop.is_set():
+        began = time.time()
+        states[name] = ServiceState(name, "running", began, failures, error)
         try:
             await service(stop)
-        except Exception:
-            delay_s = random() * min(MAX_DELAY_S, FIRST_DELAY_S * 2**failures)
-            failures += 1
+        except Exception as crash:
+            failures = 1 if time.time() - began >= HEALTHY_S else failures + 1
+            delay_s = random() * min(MAX_DELAY_S, FIRST_DELAY_S * 2 ** (failures - 1))
             log.exception("service %s failed %d times; starting it again in %.1f s", name, failures, delay_s)
+            error = f"{type(crash).__name__}: {crash}"
+            states[name] = ServiceState(name, "waiting", time.time(), failures, error)
             await stopped_within(stop, delay_s)
         else:
-            return
+            break
+    states[name] = ServiceState(name, "ended", time.time(), failures, error)

@@ -1,0 +1,42 @@
+"""`system.services`: how the services of this process stand. Only a process that runs services offers it."""
+
+from __future__ import annotations
+
+from app.operations.declare import Group
+from app.services.supervisor import states
+from storage.operations.spec import Model, OperationContext
+from sync.calls.registry import Registry
+
+
+class NothingInput(Model):
+    """Nothing is needed."""
+
+
+class ServiceOutput(Model):
+    """A service. `since` is unix seconds; `failures` are crashes that followed one another."""
+
+    name: str
+    state: str
+    since: float
+    failures: int
+    error: str | None
+
+
+class ServicesOutput(Model):
+    """All services, by name."""
+
+    services: list[ServiceOutput]
+
+
+def register(registry: Registry) -> None:
+    """Add the operation."""
+
+    @Group(registry, "system").query("services", "How the services of this node stand.")
+    def services(_: NothingInput, __: OperationContext) -> ServicesOutput:
+        found = [states[name] for name in sorted(states)]
+        return ServicesOutput(
+            services=[
+                ServiceOutput(name=one.name, state=one.state, since=one.since, failures=one.failures, error=one.error)
+                for one in found
+            ]
+        )
