@@ -18,7 +18,7 @@ def builtin_registry(settings: Settings, key_file: Path) -> Registry:
     shell.register(registry, settings.commands)
     registry.register_later(("secret",), partial(_secrets, key_file))
     registry.register_later(("graph", "acl"), _graphs)
-    registry.register_later(("stream", "queue", "schedule", "session"), _log)
+    registry.register_later(("stream", "queue", "schedule", "session"), _engine)
     tables.register(registry)
     return registry
 
@@ -35,7 +35,8 @@ def _graphs(registry: Registry) -> None:
     graphs.register(registry)
 
 
-def _log(registry: Registry) -> None:
-    from app.operations import log
+def _engine(registry: Registry) -> None:
+    from app.operations import queues, schedules, sessions, streams
 
-    log.register(registry)
+    for module in (streams, queues, schedules, sessions):
+        module.register(registry)

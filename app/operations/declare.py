@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable
 from typing import Any
 
-from storage.operations.spec import AccessControl, Handler, Kind, OperationSpec
+from storage.engine.errors import UsageError
+from storage.operations.spec import AccessControl, Handler, Kind, Model, OperationSpec
 from sync.calls.registry import Registry
 
 Declared = Callable[[Handler[Any, Any]], Handler[Any, Any]]
+Json = dict[str, Any] | list[Any] | str | int | float | bool | None
+"""Any JSON value."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+
+class NothingInput(Model):
+    """Nothing is needed."""
+
+
+def check_name(name: str) -> str:
+    """Return the name of a stream, a queue, a schedule.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name[:40]!r} is no name: letters, digits and . _ : -, at most 128")
+    return name
 
 
 class Group:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.operations.declare import Group
+from app.operations.declare import Group, NothingInput
 from storage import keyring as keys
 from storage import secrets
 from storage.operations.spec import Model, OperationContext
@@ -31,10 +31,6 @@ class ValueOutput(Model):
     """The secret itself."""
 
     value: str
-
-
-class NothingInput(Model):
-    """Nothing is needed."""
 
 
 class InfoOutput(Model):

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from app.operations.declare import Group
+from app.operations.declare import Group, NothingInput
 from app.services.supervisor import states
 from storage.operations.spec import Model, OperationContext
 from sync.calls.registry import Registry
-
-
-class NothingInput(Model):
-    """Nothing is needed."""
 
 
 class ServiceOutput(Model):

@@ -1,0 +1,159 @@
+"""`queue.*`: jobs that wait, run, or failed for good."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from app.operations.declare import Group, Json, NothingInput, check_name
+from storage.engine import jobs
+from storage.engine.errors import PayloadError
+from storage.engine.payload import loads
+from storage.graphs.errors import NotFoundError
+from storage.operations.spec import Model, OperationContext
+from sync.calls.registry import Registry
+
+
+class QueueOutput(Model):
+    """How a queue stands."""
+
+    queue: str
+    pending: int
+    processing: int
+    dead: int
+
+
+class QueuesOutput(Model):
+    """All queues."""
+
+    queues: list[QueueOutput]
+
+
+class EnqueueInput(Model):
+    """A job to do."""
+
+    queue: str
+    payload: Json
+    delay_s: float = Field(default=0, ge=0)
+    priority: int = 0
+    max_attempts: int = Field(default=3, ge=1, le=100)
+
+
+class JobInput(Model):
+    """Which job."""
+
+    id: int
+
+
+class JobOutput(Model):
+    """A job's id."""
+
+    id: int
+
+
+class DoneOutput(Model):
+    """Whether something changed."""
+
+    done: bool
+
+
+class JobsInput(Model):
+    """Which jobs."""
+
+    queue: str
+    state: Literal["live", "dead"] = "live"
+    limit: int = Field(default=100, ge=1, le=1_000)
+
+
+class JobRowOutput(Model):
+    """A job. Times are unix seconds."""
+
+    id: int
+    state: str
+    payload: Any
+    priority: int
+    attempts: int
+    max_attempts: int
+    run_at: int
+    error: str | None
+
+
+class JobsOutput(Model):
+    """Jobs, the newest first."""
+
+    jobs: list[JobRowOutput]
+
+
+def register(registry: Registry) -> None:
+    """Add the operations of this module."""
+    group = Group(registry, "queue")
+
+    @group.query("list", "The queues of this node, and how many jobs wait, run, or failed for good.")
+    def queues(_: NothingInput, context: OperationContext) -> QueuesOutput:
+        with context.database.snapshot() as snapshot:
+            rows = snapshot.rows(
+                "SELECT queue, sum(state = 'pending'), sum(state = 'processing'), sum(state = 'dead') FROM"
+                " (SELECT queue, state FROM _honker_live UNION ALL SELECT queue, 'dead' FROM _honker_dead)"
+                " GROUP BY queue ORDER BY queue"
+            )
+        return QueuesOutput(
+            queues=[QueueOutput(queue=row[0], pending=row[1], processing=row[2], dead=row[3]) for row in rows]
+        )
+
+    @group.query("jobs", "The jobs of a queue.")
+    def list_jobs(given: JobsInput, context: OperationContext) -> JobsOutput:
+        table, state, error = (
+            ("_honker_dead", "'dead'", "last_error") if given.state == "dead" else ("_honker_live", "state", "NULL")
+        )
+        with context.database.snapshot() as snapshot:
+            rows = snapshot.query(
+                f"SELECT id, {state} AS state, payload, priority, attempts, max_attempts, run_at, {error} AS error"
+                f" FROM {table} WHERE queue = ? ORDER BY id DESC LIMIT ?",
+                (given.queue, given.limit),
+            )
+            errors = {
+                row["id"]: jobs.last_error(snapshot, row["id"]) if given.state == "live" else row["error"]
+                for row in rows
+            }
+        return JobsOutput(
+            jobs=[
+                JobRowOutput(**{**row, "payload": _payload(row["payload"]), "error": errors[row["id"]]}) for row in rows
+            ]
+        )
+
+    @group.mutation("enqueue", "Queue a job.")
+    def enqueue(given: EnqueueInput, context: OperationContext) -> JobOutput:
+        job = context.database.queue(check_name(given.queue)).enqueue(
+            given.payload,
+            tx=context.transaction,
+            delay=given.delay_s or None,
+            priority=given.priority,
+            max_attempts=given.max_attempts,
+        )
+        return JobOutput(id=job)
+
+    @group.mutation("cancel", "Remove a job that waits or runs.")
+    def cancel(given: JobInput, context: OperationContext) -> DoneOutput:
+        return DoneOutput(done=jobs.cancel(context.transaction, given.id))
+
+    @group.mutation("retry", "Queue a dead job anew.")
+    def retry(given: JobInput, context: OperationContext) -> JobOutput:
+        rows = context.transaction.rows(
+            "SELECT queue, payload, priority, max_attempts FROM _honker_dead WHERE id = ?", (given.id,)
+        )
+        if not rows:
+            raise NotFoundError(f"no dead job {given.id}")
+        queue, payload, priority, attempts = rows[0]
+        context.transaction.execute("DELETE FROM _honker_dead WHERE id = ?", (given.id,))
+        (new,) = context.transaction.rows(
+            "SELECT honker_enqueue(?, ?, NULL, NULL, ?, ?, NULL)", (queue, payload, priority, attempts)
+        )[0]
+        return JobOutput(id=new)
+
+
+def _payload(text: str) -> Any:
+    try:
+        return loads(text)
+    except PayloadError:
+        return text  # a foreign program wrote it; shown as it is

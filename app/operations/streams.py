@@ -1,0 +1,96 @@
+"""`stream.*`: the event log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from app.operations.declare import Group, Json, NothingInput, check_name
+from storage.engine.errors import UsageError
+from storage.engine.stream import last_offset, read_events
+from storage.operations.spec import Model, OperationContext
+from sync.calls.registry import Registry
+
+RESERVED = ("call-protocol", "session-events", "audit-events")
+"""Streams that only the program writes: what is in them is believed."""
+
+
+class TopicInput(Model):
+    """What to read of a stream."""
+
+    topic: str
+    after: int = Field(default=0, ge=0)
+    limit: int = Field(default=100, ge=1, le=1_000)
+
+
+class EventOutput(Model):
+    """An event; `createdAt` is unix seconds."""
+
+    offset: int
+    key: str | None
+    payload: Any
+    created_at: int
+
+
+class EventsOutput(Model):
+    """Events, and the offset to go on behind."""
+
+    events: list[EventOutput]
+    next: int
+
+
+class StreamOutput(Model):
+    """A stream."""
+
+    topic: str
+    last_offset: int
+
+
+class StreamsOutput(Model):
+    """All streams."""
+
+    streams: list[StreamOutput]
+
+
+class PublishInput(Model):
+    """An event to write."""
+
+    topic: str
+    payload: Json
+    key: str | None = None
+
+
+class OffsetOutput(Model):
+    """Where it is."""
+
+    offset: int
+
+
+def register(registry: Registry) -> None:
+    """Add the operations of this module."""
+    group = Group(registry, "stream")
+
+    @group.query("list", "The streams of this node.")
+    def streams(_: NothingInput, context: OperationContext) -> StreamsOutput:
+        with context.database.snapshot() as snapshot:
+            names = [str(row[0]) for row in snapshot.rows("SELECT DISTINCT topic FROM _honker_stream ORDER BY topic")]
+            found = [StreamOutput(topic=name, last_offset=last_offset(snapshot, name)) for name in names]
+        return StreamsOutput(streams=found)
+
+    @group.query("read", "Events of a stream behind an offset.")
+    def read(given: TopicInput, context: OperationContext) -> EventsOutput:
+        with context.database.snapshot() as snapshot:
+            found = read_events(snapshot, given.topic, given.after, given.limit)
+        events = [
+            EventOutput(offset=event.offset, key=event.key, payload=event.payload, created_at=event.created_at)
+            for event in found
+        ]
+        return EventsOutput(events=events, next=found[-1].offset if found else given.after)
+
+    @group.mutation("publish", "Append an event to a stream of one's own.")
+    def publish(given: PublishInput, context: OperationContext) -> OffsetOutput:
+        if given.topic in RESERVED:
+            raise UsageError(f"{given.topic} is written by the program alone: record calls and sessions instead")
+        stream = context.database.stream(check_name(given.topic))
+        return OffsetOutput(offset=stream.publish(given.payload, given.key, context.transaction))
