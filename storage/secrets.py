@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from storage.background import ask
 from storage.crypto import DecryptionError, decrypt, encrypt
 from storage.engine import Database, Snapshot, Transaction
 from storage.engine.payload import dumps
@@ -127,11 +128,8 @@ def start_rotation(tx: Transaction, key_version: int, batch_size: int = BATCH) -
     Nothing is queued when none is, or when the same job waits already.
     """
     behind = len(_behind(tx, key_version, limit=1_000_000))
-    payload = dumps({"keyVersion": key_version, "batchSize": batch_size})
-    if behind and not tx.rows(
-        "SELECT 1 FROM _honker_live WHERE queue = ? AND payload = ? AND state = 'pending'", (QUEUE, payload)
-    ):
-        tx.execute("SELECT honker_enqueue(?, ?, NULL, NULL, 0, 10, NULL)", (QUEUE, payload))
+    if behind:
+        ask(tx, QUEUE, {"keyVersion": key_version, "batchSize": batch_size}, once=True, max_attempts=10)
     return behind
 
 

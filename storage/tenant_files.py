@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage import engine
+from storage.background import ask
 from storage.engine import Database, Snapshot, Transaction
 from storage.engine.errors import EngineError
-from storage.engine.payload import dumps
 from storage.migrations import tenant
 
 QUEUE = "schema-migration"
@@ -56,14 +56,8 @@ def plan_migrations(system: Database, folder: Path, latest: int = LATEST) -> int
             _note(tx, str(row["id"]), slug, version, state, error, now)
             if state == "waiting":
                 behind += 1
-                _queue_job(tx, slug)
+                ask(tx, QUEUE, {"slug": slug}, once=True, max_attempts=3)
     return behind
-
-
-def _queue_job(tx: Transaction, slug: str) -> None:
-    payload = dumps({"slug": slug})
-    if not tx.rows("SELECT 1 FROM _honker_live WHERE queue = ? AND payload = ?", (QUEUE, payload)):
-        tx.execute("SELECT honker_enqueue(?, ?, NULL, NULL, 0, 3, NULL)", (QUEUE, payload))
 
 
 def _look(path: Path) -> tuple[int | None, str | None]:

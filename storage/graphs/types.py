@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, TypeAlias
 
+from storage.background import ask
 from storage.engine import Snapshot, Transaction
 from storage.engine.payload import dumps
 from storage.graphs.attributes import check_schema
@@ -101,10 +102,7 @@ def define_graph_type(tx: Transaction, wanted: GraphType) -> str:
     tx.execute("DELETE FROM node_types WHERE graph_type_id = ?", (type_id,))
     tx.execute("DELETE FROM edge_types WHERE graph_type_id = ?", (type_id,))
     _write_entries(tx, type_id, wanted)
-    tx.execute(
-        "SELECT honker_enqueue(?, ?, NULL, NULL, 0, 5, NULL)",
-        (MIGRATION_QUEUE, dumps({"graphType": wanted.name, "version": version})),
-    )
+    ask(tx, MIGRATION_QUEUE, {"graphType": wanted.name, "version": version})
     return type_id
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from storage.background import ask
 from storage.engine import Transaction
 from storage.engine.payload import dumps
 from storage.graphs.attributes import check_attributes
@@ -204,11 +205,7 @@ def tell_edge(tx: Transaction, graph: GraphRow, edge_type: str, source: str, tar
 
 def ask_evaluation(tx: Transaction, graph_id: str) -> None:
     """Queue `acl-evaluation`: work out anew what each principal of the graph may do; once, however often asked."""
-    payload = dumps({"graphId": graph_id})
-    if not tx.rows(
-        "SELECT 1 FROM _honker_live WHERE queue = ? AND payload = ? AND state = 'pending'", (EVALUATION_QUEUE, payload)
-    ):
-        tx.execute("SELECT honker_enqueue(?, ?, NULL, NULL, 0, 5, NULL)", (EVALUATION_QUEUE, payload))
+    ask(tx, EVALUATION_QUEUE, {"graphId": graph_id}, once=True)
 
 
 def delete_node(tx: Transaction, graph_id: str, key: str) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from storage.background import ask
 from storage.engine import Snapshot, Transaction
-from storage.engine.payload import dumps
 from storage.identity.audit import audit
 from storage.identity.errors import IdentityError, TakenError, UnknownIdentityError
 
@@ -72,8 +72,7 @@ def tell_updated(tx: Transaction, account_id: str, changes: Mapping[str, Any], a
     """Channel `account:updated`; a deactivation asks `account-maintenance` to revoke what the account holds."""
     tx.notify("account:updated", {"accountId": account_id, "changes": dict(changes)})
     if changes.get("status") == "deactivated":
-        payload = dumps({"task": "deactivate", "accountId": account_id, "actorId": actor_id})
-        tx.execute("SELECT honker_enqueue(?, ?, NULL, NULL, 0, 5, NULL)", (QUEUE, payload))
+        ask(tx, QUEUE, {"task": "deactivate", "accountId": account_id, "actorId": actor_id})
 
 
 def check_status(tx: Transaction, account_id: str, status: str) -> None:

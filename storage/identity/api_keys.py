@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from storage.background import ask
 from storage.engine import Snapshot, Transaction
 from storage.engine.payload import dumps
 from storage.identity.accounts import find_account
@@ -176,8 +177,7 @@ def rotate_key(tx: Transaction, key_id: str, *, actor_id: str, now: int, grace_s
         credential_type="api_key",
         details={"to": new.id, "until": until},
     )
-    payload = dumps({"task": "retire", "keyId": old.id, "actorId": actor_id})
-    tx.execute("SELECT honker_enqueue(?, ?, ?, NULL, 0, 5, NULL)", (QUEUE, payload, until))
+    ask(tx, QUEUE, {"task": "retire", "keyId": old.id, "actorId": actor_id}, run_at=until)
     return new
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from storage.background import ask
 from storage.engine import Transaction
-from storage.engine.payload import dumps
 from storage.graphs import types, writing
 from storage.graphs.attributes import check_attributes, check_schema
 from storage.graphs.errors import GraphError, UnknownTypeError
@@ -180,8 +180,7 @@ def _tell_entry(change: Change) -> None:
         (change.row["graph_type_id"],),
     )
     for name, version in rows:
-        payload = dumps({"graphType": name, "version": version})
-        change.tx.execute("SELECT honker_enqueue(?, ?, NULL, NULL, 0, 5, NULL)", (types.MIGRATION_QUEUE, payload))
+        ask(change.tx, types.MIGRATION_QUEUE, {"graphType": name, "version": version})
 
 
 # -- identity --------------------------------------------------------------------------------------------------------

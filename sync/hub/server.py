@@ -143,7 +143,7 @@ class Hub:
             return connection.respond(HTTPStatus.UNAUTHORIZED, f"{error}\n")
         return None
 
-    async def _tenant(self, slug: str) -> Database:
+    async def tenant(self, slug: str) -> Database:
         """The tenant's file, opened once, off the event loop (it may have to be migrated)."""
         async with self._opening:
             db = self._tenants.get(slug)
@@ -175,7 +175,7 @@ class Hub:
 
     async def _connection(self, connection: ServerConnection) -> None:
         principal = self._principals.pop(connection)
-        db = await self._tenant(principal.tenant)
+        db = await self.tenant(principal.tenant)
         session = core.HubCore(self.hub_id)
         hello: Hello | None = None
         try:

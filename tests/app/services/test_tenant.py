@@ -191,7 +191,7 @@ async def test_memberships_are_followed_in_the_tenants_file(tmp_path: Path) -> N
         return {str(row["member"]).partition(":")[2] for row in db.query(sql)}
 
     async def work(hub: Hub) -> None:
-        db = await hub._tenant("acme")
+        db = await hub.tenant("acme")
         await until(db, lambda: len(members(db)) == 2)  # the operator and the spoke
         with hub.system.transaction() as tx:
             boss = find_account(tx, "hub@localhost").id
