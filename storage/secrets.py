@@ -127,7 +127,7 @@ def start_rotation(tx: Transaction, key_version: int, batch_size: int = BATCH) -
 
     Nothing is queued when none is, or when the same job waits already.
     """
-    behind = len(_behind(tx, key_version, limit=1_000_000))
+    behind = _count_behind(tx, key_version)
     if behind:
         ask(tx, QUEUE, {"keyVersion": key_version, "batchSize": batch_size}, once=True, max_attempts=10)
     return behind
@@ -161,8 +161,8 @@ def rotate_batch(db: Database, keyring: Keyring, key_version: int, batch_size: i
             " WHERE graph_id = ?3 AND key = ?4 AND attributes -> '$.value' = ?5",
             [(new, key_version, GRAPH, name, stored) for name, stored, new in ready],
         )
-        left = len(_behind(tx, key_version, limit=1_000_000))
-    if failed is not None and left >= len(found):
+        left = _count_behind(tx, key_version)
+    if failed is not None and not ready:  # while others are brought on, the batch has done its work
         raise failed
     return left
 
@@ -173,12 +173,19 @@ def versions_in_use(source: Snapshot | Transaction) -> frozenset[int]:
     return frozenset(int(row[0]) for row in rows)
 
 
+_BEHIND = "FROM nodes WHERE graph_id = ? AND attributes ->> '$.value.keyVersion' <> ?"
+
+
+def _count_behind(source: Snapshot | Transaction, key_version: int) -> int:
+    rows = source.rows(f"SELECT count(*) {_BEHIND}", (GRAPH, key_version))
+    return int(rows[0][0])
+
+
 def _behind(source: Snapshot | Transaction, key_version: int, limit: int) -> Sequence[tuple[str, str]]:
     return [
         (str(row[0]), str(row[1]))
         for row in source.rows(
-            "SELECT key, attributes -> '$.value' FROM nodes"
-            " WHERE graph_id = ? AND attributes ->> '$.value.keyVersion' <> ? ORDER BY key LIMIT ?",
+            f"SELECT key, attributes -> '$.value' {_BEHIND} ORDER BY key LIMIT ?",
             (GRAPH, key_version, limit),
         )
     ]

@@ -51,11 +51,10 @@ class Group:
         *,
         sensitive: bool = False,
         scope: str | None = None,
-        transactional: bool = True,
     ) -> Declared:
-        """An operation that writes, through `context.tx` unless it is not `transactional`."""
+        """An operation that writes through `context.tx`."""
         needed = scope or f"{self._namespace}:write"
-        return self._declare(name, "mutation", description, needed, transactional=transactional, sensitive=sensitive)
+        return self._declare(name, "mutation", description, needed, sensitive=sensitive)
 
     def _declare(
         self,
@@ -64,7 +63,6 @@ class Group:
         description: str,
         scope: str,
         *,
-        transactional: bool = False,
         sensitive: bool = False,
     ) -> Declared:
         def declare(handler: Handler[Any, Any]) -> Handler[Any, Any]:
@@ -79,7 +77,7 @@ class Group:
                 input_model=given,
                 output_model=output,
                 access_control=AccessControl(required_scopes=(scope,)),
-                transactional=transactional,
+                transactional=kind == "mutation",
                 sensitive=sensitive,
             )
             self._registry.register(spec, handler)

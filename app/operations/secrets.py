@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -85,19 +86,7 @@ def register(registry: Registry, key_file: Path) -> None:
     def list_secrets(_: NothingInput, context: OperationContext) -> ListOutput:
         with context.database.snapshot() as snapshot:
             found = secrets.list_secrets(snapshot)
-        return ListOutput(
-            secrets=[
-                InfoOutput(
-                    name=info.name,
-                    description=info.description,
-                    key_version=info.key_version,
-                    expires_at=info.expires_at,
-                    last_used_at=info.last_used_at,
-                    updated_at=info.updated_at,
-                )
-                for info in found
-            ]
-        )
+        return ListOutput(secrets=[InfoOutput(**asdict(info)) for info in found])
 
     @group.mutation("delete", "Forget a secret.")
     def delete_secret(given: NameInput, context: OperationContext) -> NameOutput:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from app.operations.declare import Group, NothingInput
 from app.services.supervisor import states
 from storage.operations.spec import Model, OperationContext
@@ -29,10 +31,4 @@ def register(registry: Registry) -> None:
 
     @Group(registry, "system").query("services", "How the services of this node stand.")
     def services(_: NothingInput, __: OperationContext) -> ServicesOutput:
-        found = [states[name] for name in sorted(states)]
-        return ServicesOutput(
-            services=[
-                ServiceOutput(name=one.name, state=one.state, since=one.since, failures=one.failures, error=one.error)
-                for one in found
-            ]
-        )
+        return ServicesOutput(services=[ServiceOutput(**asdict(states[name])) for name in sorted(states)])

@@ -81,24 +81,19 @@ def all_edges(source: Source, graph_id: str) -> list[Edge]:
     return [_edge(row) for row in source.rows(f"{_EDGE} WHERE graph_id = ? ORDER BY rowid", (graph_id,))]
 
 
+_ENDS: dict[Direction, tuple[str, str]] = {
+    "out": ("source_node_key = ?", "target_node_key = ? AND undirected = 1"),
+    "in": ("target_node_key = ?", "source_node_key = ? AND undirected = 1"),
+    "both": ("source_node_key = ?", "target_node_key = ?"),
+}
+"""The conditions that find the edges of a node; an undirected edge is found from both its ends."""
+
+
 def edges_of(source: Source, graph_id: str, key: str, direction: Direction = "both") -> list[Edge]:
     """The edges at a node: those that lead away, those that lead here, or both."""
     found: dict[str, Edge] = {}
-    if direction != "in":
-        for row in source.rows(f"{_EDGE} WHERE graph_id = ? AND source_node_key = ? ORDER BY rowid", (graph_id, key)):
-            found[row[0]] = _edge(row)
-    if direction != "out":
-        for row in source.rows(f"{_EDGE} WHERE graph_id = ? AND target_node_key = ? ORDER BY rowid", (graph_id, key)):
-            found[row[0]] = _edge(row)
-    if direction == "out":
-        for row in source.rows(
-            f"{_EDGE} WHERE graph_id = ? AND target_node_key = ? AND undirected = 1 ORDER BY rowid", (graph_id, key)
-        ):
-            found[row[0]] = _edge(row)
-    if direction == "in":
-        for row in source.rows(
-            f"{_EDGE} WHERE graph_id = ? AND source_node_key = ? AND undirected = 1 ORDER BY rowid", (graph_id, key)
-        ):
+    for ends in _ENDS[direction]:
+        for row in source.rows(f"{_EDGE} WHERE graph_id = ? AND {ends} ORDER BY rowid", (graph_id, key)):
             found[row[0]] = _edge(row)
     return list(found.values())
 

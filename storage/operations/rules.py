@@ -27,7 +27,6 @@ class Change:
     """A row that is created (`before` is None), changed, or deleted (`after` is None)."""
 
     tx: Transaction
-    connection: sa.Connection
     table: sa.Table
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None

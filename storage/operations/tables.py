@@ -21,7 +21,7 @@ from storage.graphs.errors import GraphError, NotFoundError
 from storage.operations.listing import Condition, Listing, camel, cursor, safe
 from storage.operations.rules import RULES, Change, Rules
 from storage.operations.spec import AccessControl, Handler, Kind, Model, OperationContext, OperationSpec
-from storage.sqlalchemy import create_engine, joined
+from storage.sqlalchemy import joined, shared_engine
 from storage.tables.columns import Flag, Json
 
 MAX_ROWS = 1_000
@@ -47,9 +47,9 @@ class TableOperation:
     handler: Handler[Any, Any]
 
 
-def table_operations(table: sa.Table, rules: dict[str, Rules] | None = None) -> list[TableOperation]:
+def table_operations(table: sa.Table) -> list[TableOperation]:
     """The operations of a table: `find` and `list`, and the other three where it has rules for them."""
-    return _Maker(table, (RULES if rules is None else rules).get(table.name)).operations()
+    return _Maker(table, RULES.get(table.name)).operations()
 
 
 class _Maker:
@@ -184,13 +184,13 @@ class _Maker:
 
     def find(self, given: Model, context: OperationContext) -> Model:
         """One row. Raises NotFoundError."""
-        with create_engine(context.database).connect() as connection:
+        with shared_engine(context.database).connect() as connection:
             return self._output(self._fetch(connection, given))
 
     def list_page(self, given: Any, context: OperationContext) -> Model:
         """A page of rows. Raises InputError."""
         statement, order = self.listing.page_query(given)
-        with create_engine(context.database).connect() as connection:
+        with shared_engine(context.database).connect() as connection:
             rows = [dict(row) for row in connection.execute(statement).mappings()]
         more = len(rows) > given.limit
         rows = rows[: given.limit]
@@ -207,11 +207,11 @@ class _Maker:
         if "id" in self.table.columns:
             values.setdefault("id", str(uuid.uuid4()))
         with self._writing(context) as connection:
-            change = Change(context.transaction, connection, self.table, None, values, _actor(context))
+            change = Change(context.transaction, self.table, None, values, _actor(context))
             self._rules.check(change)
             connection.execute(sa.insert(self.table).values(values))
             after = self._fetch(connection, values)
-            self._rules.tell(Change(context.transaction, connection, self.table, None, after, _actor(context)))
+            self._rules.tell(Change(context.transaction, self.table, None, after, _actor(context)))
             return self._output(after)
 
     def update(self, given: Model, context: OperationContext) -> Model:
@@ -225,20 +225,20 @@ class _Maker:
         with self._writing(context) as connection:
             before = self._fetch(connection, given)
             wanted = {**before, **changes}
-            self._rules.check(Change(context.transaction, connection, self.table, before, wanted, _actor(context)))
+            self._rules.check(Change(context.transaction, self.table, before, wanted, _actor(context)))
             stamp = {"updated_at": sa.text("unixepoch()")} if "updated_at" in self.table.columns else {}
             connection.execute(sa.update(self.table).where(self._is(before)).values({**changes, **stamp}))
             after = self._fetch(connection, before)
-            self._rules.tell(Change(context.transaction, connection, self.table, before, after, _actor(context)))
+            self._rules.tell(Change(context.transaction, self.table, before, after, _actor(context)))
             return self._output(after)
 
     def delete(self, given: Model, context: OperationContext) -> Deleted:
         """Whether it is gone: it is. Raises NotFoundError when it never was there."""
         with self._writing(context) as connection:
             before = self._fetch(connection, given)
-            self._rules.check(Change(context.transaction, connection, self.table, before, None, _actor(context)))
+            self._rules.check(Change(context.transaction, self.table, before, None, _actor(context)))
             connection.execute(sa.delete(self.table).where(self._is(before)))
-            self._rules.tell(Change(context.transaction, connection, self.table, before, None, _actor(context)))
+            self._rules.tell(Change(context.transaction, self.table, before, None, _actor(context)))
             return Deleted(deleted=True)
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -250,21 +250,25 @@ class _Maker:
     @contextmanager
     def _writing(self, context: OperationContext) -> Iterator[sa.Connection]:
         try:
-            with joined(create_engine(context.database), context.transaction) as connection:
+            with joined(shared_engine(context.database), context.transaction) as connection:
                 yield connection
         except sa.exc.IntegrityError as error:
             path, _, why = str(error.orig).partition(": ")
             raise ConflictError(f"{self.table.name}: {why or path}") from error
 
+    def _key(self, source: Any) -> dict[str, Any]:
+        """The primary key out of a row, or out of an input."""
+        row = isinstance(source, dict)
+        return {c.name: source[c.name] if row else getattr(source, safe(c.name)) for c in self.keys}
+
     def _is(self, source: Any) -> sa.ColumnElement[bool]:
-        values = source if isinstance(source, dict) else {c.name: getattr(source, safe(c.name)) for c in self.keys}
+        values = self._key(source)
         return sa.and_(*(column == values[column.name] for column in self.keys))
 
     def _fetch(self, connection: sa.Connection, source: Any) -> dict[str, Any]:
         row = connection.execute(sa.select(self.table).where(self._is(source))).mappings().one_or_none()
         if row is None:
-            key = source if isinstance(source, dict) else {c.name: getattr(source, safe(c.name)) for c in self.keys}
-            wanted = ", ".join(f"{column.name} {key.get(column.name)!r}" for column in self.keys)
+            wanted = ", ".join(f"{name} {value!r}" for name, value in self._key(source).items())
             raise NotFoundError(f"no row of {self.table.name} with {wanted}")
         return dict(row)
 
@@ -310,7 +314,7 @@ def plan(db: Database, table: sa.Table, given: object) -> list[str]:
     """How SQLite answers a `list`: the lines of EXPLAIN QUERY PLAN; for tests and benchmarks."""
     maker = _Maker(table, RULES.get(table.name))
     statement, _ = maker.listing.page_query(maker.list_model.model_validate(given))
-    with create_engine(db).connect() as connection:
+    with shared_engine(db).connect() as connection:
         text = statement.compile(connection, compile_kwargs={"literal_binds": True})
         return [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
 

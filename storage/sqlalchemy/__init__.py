@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import sqlalchemy
 from sqlalchemy.orm import Session
@@ -33,7 +34,7 @@ from storage.engine.errors import UsageError
 from storage.sqlalchemy.dbapi import Connection, Isolation, StaleReadError
 from storage.sqlalchemy.dialect import SpokeDialect
 
-__all__ = ["Isolation", "SpokeDialect", "StaleReadError", "create_engine", "joined", "transaction_of"]
+__all__ = ["Isolation", "SpokeDialect", "StaleReadError", "create_engine", "joined", "shared_engine", "transaction_of"]
 
 
 def create_engine(db: Database, *, isolation_level: Isolation = "SERIALIZABLE", **options: Any) -> sqlalchemy.Engine:
@@ -48,6 +49,26 @@ def create_engine(db: Database, *, isolation_level: Isolation = "SERIALIZABLE", 
         isolation_level=isolation_level,
         **options,
     )
+
+
+_shared: WeakKeyDictionary[Database, sqlalchemy.Engine] = WeakKeyDictionary()
+
+
+def shared_engine(db: Database) -> sqlalchemy.Engine:
+    """The one engine of a database that generated operations share: with it they share its compiled statements."""
+    found = _shared.get(db)
+    if found is None:
+        alive = ref(db)  # the engine must not keep alive what it is found by
+
+        def connect() -> Connection:
+            known = alive()
+            if known is None:
+                raise UsageError("the database of this engine is gone")
+            return Connection(known, _joined.get())
+
+        found = sqlalchemy.create_engine("sqlite+spoke://", creator=connect, poolclass=NullPool)
+        found = _shared.setdefault(db, found)
+    return found
 
 
 def transaction_of(connection: sqlalchemy.Connection | Session) -> Transaction:
