@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import socket
 import tomllib
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.paths import Paths
+from storage.private_file import write_private
 
 
 class ConfigError(Exception):
@@ -132,13 +132,7 @@ def load(paths: Paths) -> Settings:
 def save_hub(paths: Paths, url: str, api_key: str) -> None:
     """Remember the hub and the key, readable by this user alone; replaces what was there, whole or not at all."""
     paths.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new = paths.hub_file.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump({"hub": {"url": url, "api_key": api_key}}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(paths.hub_file)
+    write_private(paths.hub_file, json.dumps({"hub": {"url": url, "api_key": api_key}}))
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import apsw
 from storage.engine import Database
 from storage.engine.connection import connect, file_of
 from storage.engine.errors import CorruptError, translated
+from storage.private_file import sync
 
 STEP_PAGES = 4_096
 """Pages copied between two reports of progress: 16 MiB."""
@@ -53,22 +54,14 @@ def backup(
                 copy.close()
         if found != "ok":
             raise CorruptError(f"{partial}: the copy is damaged: {found}")
-        _sync(partial)
+        sync(partial)
         partial.replace(final)
-        _sync(final.parent)
+        sync(final.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
     finally:
         source.close()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def backup_name(path: str, version: int) -> Path:

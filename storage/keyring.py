@@ -11,6 +11,7 @@ from pathlib import Path
 
 from storage.crypto import DEFAULT_VERSION, generate_encryption_key
 from storage.engine.errors import EngineError
+from storage.private_file import write_private
 
 CREDENTIAL = "spoke-keyring"
 """The name of the systemd credential (`LoadCredential=spoke-keyring:…`)."""
@@ -91,7 +92,7 @@ def open_keyring(path: Path) -> Keyring:
             raise
     made = Keyring({DEFAULT_VERSION: generate_encryption_key()}, DEFAULT_VERSION)
     try:
-        _write(path, made, os.O_EXCL)
+        write_private(path, _text(made), replace=False)
     except FileExistsError:
         return load_keyring(path)  # another process was faster; its key counts
     return made
@@ -99,31 +100,8 @@ def open_keyring(path: Path) -> Keyring:
 
 def save_keyring(path: Path, keyring: Keyring) -> None:
     """Replace the file, whole or not at all; it is on disk when this returns."""
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    _write(new, keyring, os.O_EXCL)
-    new.replace(path)
-    _sync_folder(path)
+    write_private(path, _text(keyring))
 
 
-def _write(path: Path, keyring: Keyring, flags: int) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({"current": keyring.current, "keys": {str(v): key for v, key in keyring.keys.items()}}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)  # whole or not at all, and never over a file that is there
-    finally:
-        temporary.unlink()
-    _sync_folder(path)
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _text(keyring: Keyring) -> str:
+    return json.dumps({"current": keyring.current, "keys": {str(v): key for v, key in keyring.keys.items()}})

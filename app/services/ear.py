@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from app.services.waiting import until_stopped
 from storage.engine import Database
 
 log = logging.getLogger("spoke.ear")
@@ -21,17 +22,8 @@ heard: Counter[str] = Counter()
 
 async def listen(db: Database, channels: Sequence[str], streams: Sequence[str], stop: asyncio.Event) -> None:
     """Listen until `stop`. Streams are followed as the consumer `ear@spoke`, from where it was left off."""
-    tasks = [asyncio.ensure_future(_channel(db, name)) for name in channels]
-    tasks += [asyncio.ensure_future(_stream(db, name)) for name in streams]
-    stopped = asyncio.ensure_future(stop.wait())
-    try:
-        done, _ = await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {stopped}:
-            task.result()
-    finally:
-        for task in (stopped, *tasks):
-            task.cancel()
-        await asyncio.gather(stopped, *tasks, return_exceptions=True)
+    works = [_channel(db, name) for name in channels] + [_stream(db, name) for name in streams]
+    await until_stopped(stop, *works)
 
 
 async def _channel(db: Database, name: str) -> None:

@@ -14,6 +14,7 @@ from app.services import tenant
 from app.services.ear import listen
 from app.services.scheduler import lead
 from app.services.supervisor import Service, supervise
+from app.services.waiting import until_stopped
 from app.services.worker import Handler, work
 from storage.engine import Database
 from storage.identity.accounts import finish_deactivation
@@ -80,16 +81,7 @@ async def follow_organizations(hub: Hub, stop: asyncio.Event) -> None:
                 for slug, db in list(hub.tenants.items()):
                     await follow_members_of(hub, slug, db)
 
-    following = asyncio.ensure_future(follow())
-    stopped = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({following, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if following.done():
-            following.result()
-    finally:
-        stopped.cancel()
-        following.cancel()
-        await asyncio.gather(following, stopped, return_exceptions=True)
+    await until_stopped(stop, follow())
 
 
 async def follow_members_of(hub: Hub, slug: str, db: Database) -> None:

@@ -20,7 +20,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
@@ -30,6 +30,7 @@ from storage.events import call_events, session_events
 from storage.events.call_events import AnyCallEvent, CallIdentity, CallRequested
 from storage.events.envelope import encode
 from storage.events.session_events import AnySessionEvent
+from storage.private_file import write_private
 
 SUFFIXES = (".ndjson", ".jsonl")
 MAX_LINE_BYTES = 1_048_576
@@ -240,16 +241,9 @@ def _write(db: Database, tx: Transaction, file_id: int, name: str, found: _Lines
 def _write_rejects(db: Database, file_id: int, path: Path) -> None:
     """Write the quarantine file anew from the table: whole or not at all, and never twice the same line."""
     rows = db.query("SELECT line, reason, text FROM ingest_rejects WHERE file_id = ? ORDER BY line", (file_id,))
-    target = path.with_name(f"{path.name}.rejected")
-    new = path.with_name(f".{path.name}.rejected.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        for row in rows:
-            entry: dict[str, Any] = {"line": row["line"], "reason": row["reason"], "text": row["text"]}
-            file.write(msgspec.json.encode(entry).decode() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(target)
+    entries = [{"line": row["line"], "reason": row["reason"], "text": row["text"]} for row in rows]
+    text = "".join(f"{msgspec.json.encode(entry).decode()}\n" for entry in entries)
+    write_private(path.with_name(f"{path.name}.rejected"), text)
 
 
 async def run(db: Database, folder: Path, stop: asyncio.Event) -> None:

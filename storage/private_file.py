@@ -1,0 +1,42 @@
+"""Small files that only their owner may read, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_private(path: Path, text: str, *, replace: bool = True) -> None:
+    """Write a file of mode 0600; it is on disk, under its name, when this returns.
+
+    A crash leaves the old file or the new one, and at most a hidden one beside it that the next writer of this process
+    id removes. Links are not followed.
+
+    Raises:
+        FileExistsError: there is one, and `replace` is False.
+        OSError: it cannot be written; the old file is as it was.
+    """
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            new.replace(path)
+        else:
+            os.link(new, path)  # never over a file that is there
+    finally:
+        new.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
