@@ -19,11 +19,13 @@ from app.config import Settings
 from app.operations import builtin_registry
 from app.services.ingest import sweep
 from app.services.local_api import LocalApi
+from app.services.local_connection import Serving
 from app.services.projector import catch_up
 from storage.engine import Database
 from storage.operations.spec import Identity
 from storage.tenants import open_tenant_database
-from sync.calls.recorder import Call, Recorder
+from sync.calls.events import Call
+from sync.calls.recorder import Recorder
 
 CALLS = 20_000
 CHUNK = 500
@@ -99,7 +101,7 @@ async def over_the_socket(folder: Path) -> None:
     db = open_tenant_database(folder / "socket.db")
     registry = builtin_registry(Settings(), folder / "keyring.json")
     stop, path = asyncio.Event(), folder / "s"
-    serving = asyncio.create_task(LocalApi(db, registry, recorder_of(db), path).run(stop))
+    serving = asyncio.create_task(LocalApi(Serving(db, registry, recorder_of(db)), path).run(stop))
     while not path.exists():
         await asyncio.sleep(0.01)
     reader, writer = await asyncio.open_unix_connection(path)

@@ -16,8 +16,8 @@ from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from storage.operations.spec import Identity
-    from sync.calls.recorder import Call, Recorder
+    from sync.calls.events import Call
+    from sync.calls.recorder import Recorder
     from sync.calls.registry import Registry
 
 CHUNK = 500
@@ -75,13 +75,6 @@ def call(
         click.echo(json.dumps(outcome.output, ensure_ascii=False, indent=2))
 
 
-def local_identity() -> Identity:
-    """The person at this terminal: whoever can open the database may do everything here."""
-    from storage.operations.spec import Identity
-
-    return Identity(f"local:{os.getuid()}", ("*",))
-
-
 def parse_json(text: str | bytes, what: str) -> Any:
     """Return what the JSON says.
 
@@ -97,12 +90,13 @@ def parse_json(text: str | bytes, what: str) -> Any:
 
 
 def _call(operation: str, value: Any, session_id: str | None) -> Call:
-    from sync.calls.recorder import Call
+    from sync.calls.access import owner
+    from sync.calls.events import Call
 
     return Call(
         operation_id=operation,
         input=value,
-        identity=local_identity(),
+        identity=owner(os.getuid()),
         parent_request_id=os.environ.get(PARENT_ENV),
         session_id=session_id,
     )

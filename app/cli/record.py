@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 
@@ -29,10 +30,11 @@ def record(
     Its output passes through, its exit code is the exit code. Without --session it gets a session of its own; a
     `spoke record` or `spoke call` that it starts becomes a child of its call.
     """
-    from app.cli.call import local_identity
     from app.services.command import run_recorded
     from app.services.sessions import SessionRecorder
-    from sync.calls.recorder import Call, Recorder
+    from sync.calls.access import owner
+    from sync.calls.events import Call
+    from sync.calls.recorder import Recorder
 
     text = shlex.join(command)
     with context.database() as db:
@@ -42,7 +44,7 @@ def record(
         call = Call(
             operation_id=f"command.{_name(command[0])}",
             input={"argv": list(command)},
-            identity=local_identity(),
+            identity=owner(os.getuid()),
             parent_request_id=parent_id,
             session_id=session,
         )

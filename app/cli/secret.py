@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -115,15 +116,16 @@ def rotate(context: Context, as_json: bool) -> None:
 
 def _run(context: Context, operation: str, value: dict[str, Any]) -> Any:
     """Call an operation as `spoke call` does: recorded, and what is in it hidden."""
-    from app.cli.call import local_identity
     from app.operations import secrets
-    from sync.calls.recorder import Call, Recorder
+    from sync.calls.access import owner
+    from sync.calls.events import Call
+    from sync.calls.recorder import Recorder
     from sync.calls.registry import Registry
 
     registry = Registry()
     secrets.register(registry, context.paths.key_file)
     with context.database() as db:
-        call = Call(operation_id=operation, input=value, identity=local_identity())
+        call = Call(operation_id=operation, input=value, identity=owner(os.getuid()))
         (outcome,) = Recorder(db, now, new_id).execute(registry, [call])
     if outcome.error is not None:
         raise outcome.error

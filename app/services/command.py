@@ -14,7 +14,8 @@ from typing import Any
 from app.environment import child_environment
 from app.operations.output import Tail
 from sync.calls.errors import CallFailed
-from sync.calls.recorder import Call, Recorder
+from sync.calls.events import Call
+from sync.calls.recorder import Recorder
 
 KEEP_BYTES = 8_192
 """Of each output: the first and the last four KiB."""

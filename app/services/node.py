@@ -48,12 +48,13 @@ async def _serve_api(db: Database, settings: Settings, paths: Paths, stop: async
     from app.operations import builtin_registry
     from app.operations.services import register
     from app.services.local_api import LocalApi
+    from app.services.local_connection import Serving
     from sync.calls.recorder import Recorder
 
     registry = builtin_registry(settings, paths.key_file)
     register(registry)
     recorder = Recorder(db, lambda: datetime.now(UTC), lambda: str(uuid.uuid4()))
-    await LocalApi(db, registry, recorder, paths.socket).run(stop)
+    await LocalApi(Serving(db, registry, recorder), paths.socket).run(stop)
 
 
 async def run_node(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:

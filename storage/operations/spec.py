@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -37,14 +37,33 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class AccessControl:
-    """What a caller needs: all of `required_scopes` and one of `required_scopes_any` (empty: nothing)."""
+    """What a caller needs: all of `required_scopes` and one of `required_scopes_any` (empty: nothing).
+
+    Where `resource_type` is set, also `resource_action` on the resource `TYPE:ID`; the id is what the input holds in
+    `resource_field` (as it is in JSON), and `*` where that is None: then only a right to every one of them will do.
+    """
 
     required_scopes: tuple[str, ...] = ()
     required_scopes_any: tuple[str, ...] = ()
+    resource_type: str | None = None
+    resource_action: str = "execute"
+    resource_field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDefinition:
+    """An error of an operation's own: a handler that raises an exception whose text is `CODE: …` answers with it."""
+
+    code: str
+    description: str
 
 
 class ContextError(RuntimeError):
-    """An operation needs a database, and whoever executes it gave none: a bug of the caller."""
+    """An operation needs what whoever executes it did not give (a database, a way to call): a bug of the caller."""
+
+
+Compose: TypeAlias = Callable[[str, Any], dict[str, Any]]
+"""Calls another operation, by id and input; its output as JSON values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,24 @@ class OperationContext:
     """Open for handlers of `transactional` operations: their effects commit with the call's outcome in the log."""
     abort: Abort = field(default_factory=Abort)
     """Asked to stop when the caller does not want the answer any more; a handler that takes long looks at it."""
+
+    compose: Compose | None = None
+    """How the handler calls other operations (`call`)."""
+
+    def call(self, operation_id: str, value: Any = None) -> dict[str, Any]:
+        """Call another operation as part of this one, and return its output as JSON values.
+
+        It is recorded as a child of this call, with the same identity, and not asked for scopes again: whoever may
+        call this operation may have done what it is made of. It stops when this call is aborted, and within a
+        transactional operation it works in the same transaction. Only from the handler's own thread.
+
+        Raises:
+            CallFailed: as it failed.
+            ContextError: whoever executes this gives no way to call.
+        """
+        if self.compose is None:
+            raise ContextError("this operation calls others, and nothing here executes them")
+        return self.compose(operation_id, {} if value is None else value)
 
     @property
     def database(self) -> Database:
@@ -91,6 +128,7 @@ class OperationSpec(Generic[I, O]):
     title: str | None = None
     tags: tuple[str, ...] = ()
     access_control: AccessControl = field(default_factory=AccessControl)
+    errors: tuple[ErrorDefinition, ...] = ()
     transactional: bool = False
     """The handler writes through `context.tx`, and through nothing else."""
     sensitive: bool = False
@@ -114,3 +152,7 @@ class OperationSpec(Generic[I, O]):
 
 Handler: TypeAlias = Callable[[I, OperationContext], O]
 """Does the work. Runs on a worker thread: it may block, and must not touch the event loop."""
+
+Subscriber: TypeAlias = Callable[[I, OperationContext], AsyncIterator[O]]
+"""The handler of a subscription: an async generator on the event loop, which it must not block. It is closed when the
+caller leaves."""

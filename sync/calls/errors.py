@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 OPERATION_NOT_FOUND = "OPERATION_NOT_FOUND"
 ACCESS_DENIED = "ACCESS_DENIED"
@@ -12,6 +12,10 @@ TIMEOUT = "TIMEOUT"
 ABORTED = "ABORTED"
 EXECUTION_ERROR = "EXECUTION_ERROR"
 UNKNOWN_ERROR = "UNKNOWN_ERROR"
+MALFORMED = "MALFORMED"
+"""Ours: what came is no request."""
+BUSY = "BUSY"
+"""Ours: too many calls of one caller at once."""
 NOT_FOUND = "NOT_FOUND"
 """Ours: what the input names is not there."""
 
@@ -19,7 +23,7 @@ NOT_FOUND = "NOT_FOUND"
 class CallFailed(Exception):
     """A call ended with an error; `code` is stable, `message` is for people."""
 
-    code: ClassVar[str] = EXECUTION_ERROR
+    code: str = EXECUTION_ERROR
     hint: str = ""
 
     def __init__(self, message: str, *, details: Mapping[str, Any] | None = None, hint: str = "") -> None:
@@ -46,7 +50,7 @@ class ValidationError(CallFailed):
     """The input does not fit the operation's schema."""
 
     code = VALIDATION_ERROR
-    hint = "`spoke operations NAME` shows the schema"
+    hint = "`spoke operations schema NAME` shows the schema"
 
 
 class CallTimeoutError(CallFailed):
@@ -71,3 +75,45 @@ class NotFoundError(CallFailed):
     """What the input names is not there."""
 
     code = NOT_FOUND
+
+
+class DeclaredError(CallFailed):
+    """An error of the operation's own, with the code that its spec declares."""
+
+    def __init__(self, code: str, message: str, *, details: Mapping[str, Any] | None = None, hint: str = "") -> None:
+        super().__init__(message, details=details, hint=hint)
+        self.code = code
+
+
+class BusyError(CallFailed):
+    """So many calls of this caller run that another one is not taken."""
+
+    code = BUSY
+    hint = "wait for an answer, then try again"
+
+
+class RemoteError(DeclaredError):
+    """The other end answered with this error."""
+
+
+_BY_CODE: dict[str, type[CallFailed]] = {
+    kind.code: kind
+    for kind in (
+        OperationNotFoundError,
+        AccessDeniedError,
+        ValidationError,
+        CallTimeoutError,
+        AbortedError,
+        ExecutionError,
+        NotFoundError,
+        BusyError,
+    )
+}
+
+
+def from_code(code: str, message: str, details: Mapping[str, Any] | None = None, hint: str = "") -> CallFailed:
+    """The error that a `call.error` speaks of; a code that nobody here knows is kept."""
+    kind = _BY_CODE.get(code)
+    if kind is None:
+        return RemoteError(code, message, details=details, hint=hint)
+    return kind(message, details=details, hint=hint)

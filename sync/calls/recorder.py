@@ -6,52 +6,26 @@ itself.
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
-import msgspec
-
 from storage.engine import Database, Transaction
-from storage.engine.payload import dumps
-from storage.events.call_events import (
-    STREAM,
-    CallAborted,
-    CallError,
-    CallIdentity,
-    CallMetadata,
-    CallRequested,
-    CallResponded,
-)
-from storage.events.envelope import encode, iso
+from storage.events.call_events import STREAM
 from storage.operations.abort import Abort
-from storage.operations.spec import Identity, OperationContext
+from storage.operations.spec import Model, OperationContext
+from sync.calls import events
 from sync.calls.errors import ABORTED, AbortedError, CallFailed
+from sync.calls.events import HIDDEN, Call
 from sync.calls.registry import Registry
 
 AbortPolicy: TypeAlias = Literal["abort-dependents", "continue-running"]
 """What becomes of the calls that an aborted call has made (`reference/alkdev.md` 2.10)."""
-
-HIDDEN = {"redacted": True}
-"""What the log shows of the input and output of a sensitive operation."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A call to be executed: which operation, with what, for whom, inside what."""
-
-    operation_id: str
-    input: Any
-    identity: Identity | None = None
-    parent_request_id: str | None = None
-    session_id: str | None = None
-    request_id: str | None = None
-    """The call's id, where the caller has made one; it must be fresh."""
-    abort: Abort = field(default_factory=Abort)
-    """Set it to stop the call, also before it has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +35,6 @@ class Outcome:
     request_id: str
     output: dict[str, Any] | None
     error: CallFailed | None
-
-
-def _took(began: datetime, now: datetime) -> CallMetadata:
-    return CallMetadata(duration_ms=round((now - began).total_seconds() * 1000, 3))
 
 
 class Recorder:
@@ -128,14 +98,9 @@ class Recorder:
             EngineError: the log cannot be written; then no call ran, or (on the second commit) outcomes are unknown.
         """
         begun = [(call, call.request_id or self._new_id()) for call in calls]
-        self._publish(
-            [
-                (request_id, encode(self._requested(call, request_id, hidden=registry.is_sensitive(call.operation_id))))
-                for call, request_id in begun
-            ]
-        )
+        self._publish([(request_id, self._requested(registry, call, request_id)) for call, request_id in begun])
         outcomes: list[Outcome] = []
-        events: list[tuple[str, str]] = []
+        texts: list[tuple[str, str]] = []
         try:
             for call, request_id in begun:
                 if registry.is_transactional(call.operation_id):
@@ -143,10 +108,10 @@ class Recorder:
                     continue
                 outcome, event = self._run(registry, call, request_id)
                 outcomes.append(outcome)
-                events.append((request_id, event))
+                texts.append((request_id, event))
         finally:
             # An interrupt (^C) in the middle: what ended is recorded, the rest stays pending, which is the truth.
-            self._publish(events)
+            self._publish(texts)
         return outcomes
 
     @contextmanager
@@ -156,7 +121,7 @@ class Recorder:
         An exception out of the block is recorded as `call.error` and raised on.
         """
         request_id = self._new_id()
-        self._publish([(request_id, encode(self._requested(call, request_id)))])
+        self._publish([(request_id, events.requested(call, request_id, self._clock()))])
         running = ManualCall(request_id, call)
         began = self._clock()
         try:
@@ -167,14 +132,56 @@ class Recorder:
             failure = error if isinstance(error, CallFailed) else None
             code = failure.code if failure else ABORTED if isinstance(error, KeyboardInterrupt) else CallFailed.code
             message = failure.message if failure else f"{type(error).__name__}: {error}"
-            self._publish([(request_id, self._failed(request_id, code, message, failure, began))])
+            self._publish([(request_id, events.failed(request_id, code, message, failure, began, self._clock()))])
             raise
-        self._publish([(request_id, self._responded(call.operation_id, request_id, running.output, began))])
+        event = events.responded(call.operation_id, request_id, running.output, began, self._clock())
+        self._publish([(request_id, event)])
+
+    async def subscribe(self, registry: Registry, call: Call) -> AsyncGenerator[dict[str, Any], None]:
+        """Run a subscription and yield its outputs as JSON values; for use on an event loop.
+
+        The log gets `call.requested` before the first output and one event at the end: `call.completed`,
+        `call.error`, or `call.aborted` when the call was aborted or the caller left. The outputs in between are not
+        logged: a subscription to the log would feed itself.
+
+        Raises:
+            CallFailed: as the subscription failed.
+        """
+        request_id = call.request_id or self._new_id()
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        await self._publish_soon(request_id, self._requested(registry, call, request_id))
+        began = self._clock()
+        ending = partial(events.aborted, request_id, began)
+        with self._tracked(request_id, call), call.abort.calling(lambda: _tell(loop, stop)):
+            outputs = registry.subscribe(call.operation_id, call.input, self._context(registry, call, request_id, None))
+            try:
+                async with aclosing(_until(stop, outputs)) as coming:
+                    async for output in coming:
+                        yield output.model_dump(mode="json", by_alias=True)
+                if stop.is_set():
+                    raise AbortedError("the call was aborted")
+                ending = partial(events.completed, request_id, began)
+            except AbortedError:
+                raise
+            except CallFailed as error:
+                ending = partial(events.failed, request_id, error.code, error.message, error, began)
+                raise
+            finally:
+                # Shielded: a caller that leaves cancels this task, and the end belongs into the log all the same.
+                await asyncio.shield(self._publish_soon(request_id, ending(self._clock())))
+
+    def is_known(self, request_id: str) -> bool:
+        """Whether there is a call of that id: one that runs here, or one that the projector has seen."""
+        with self._lock:
+            if request_id in self._running:
+                return True
+        with self._db.snapshot() as snapshot:
+            return bool(snapshot.rows("SELECT 1 FROM nodes WHERE id = ?", (request_id,)))
 
     def _run_in_transaction(self, registry: Registry, call: Call, request_id: str) -> Outcome:
         with self._db.transaction() as tx:
             outcome, event = self._run(registry, call, request_id, tx)
-            self._db.stream(STREAM).append([(request_id, event, int(self._clock().timestamp()))], tx)
+            self._append(tx, [(request_id, event)])
         return outcome
 
     def _run(
@@ -182,74 +189,107 @@ class Recorder:
     ) -> tuple[Outcome, str]:
         began = self._clock()
         with self._tracked(request_id, call):
-            context = OperationContext(
-                request_id,
-                call.identity,
-                call.parent_request_id,
-                call.session_id,
-                db=self._db,
-                tx=tx,
-                abort=call.abort,
-            )
+            context = self._context(registry, call, request_id, tx)
             try:
                 with tx.transaction() if tx is not None else nullcontext():  # a failed call undoes its own writes only
-                    output = registry.execute(call.operation_id, call.input, context)
+                    output = registry.execute(call.operation_id, call.input, context, trusted=call.trusted)
                     document = output.model_dump(mode="json", by_alias=True)
             except CallFailed as error:
                 if call.abort.requested:
                     stopped = AbortedError("the call was aborted", details={"after": error.message})
-                    return Outcome(request_id, None, stopped), self._aborted(request_id, began)
-                event = self._failed(request_id, error.code, error.message, error, began)
+                    return Outcome(request_id, None, stopped), events.aborted(request_id, began, self._clock())
+                event = events.failed(request_id, error.code, error.message, error, began, self._clock())
                 return Outcome(request_id, None, error), event
         shown = HIDDEN if registry.is_sensitive(call.operation_id) else document
-        return Outcome(request_id, document, None), self._responded(call.operation_id, request_id, shown, began)
+        event = events.responded(call.operation_id, request_id, shown, began, self._clock())
+        return Outcome(request_id, document, None), event
 
-    def _requested(self, call: Call, request_id: str, *, hidden: bool = False) -> CallRequested:
-        who = call.identity
-        return CallRequested(
-            request_id=request_id,
-            operation_id=call.operation_id,
-            input=msgspec.Raw(dumps(HIDDEN if hidden else call.input).encode()),
-            parent_request_id=call.parent_request_id,
-            identity=CallIdentity(who.id, list(who.scopes), {k: list(v) for k, v in who.resources.items()})
-            if who is not None
-            else None,
-            metadata=CallMetadata(session_id=call.session_id) if call.session_id is not None else None,
-            timestamp=iso(self._clock()),
+    def _context(self, registry: Registry, call: Call, request_id: str, tx: Transaction | None) -> OperationContext:
+        return OperationContext(
+            request_id,
+            call.identity,
+            call.parent_request_id,
+            call.session_id,
+            db=self._db,
+            tx=tx,
+            abort=call.abort,
+            compose=partial(self._compose, registry, call, request_id, tx),
         )
 
-    def _responded(self, operation_id: str, request_id: str, data: dict[str, Any], began: datetime) -> str:
-        now = self._clock()
-        meta = {"source": "local", "operationId": operation_id, "timestamp": round(now.timestamp() * 1000)}
-        output = msgspec.Raw(dumps({"data": data, "meta": meta}).encode())
-        return encode(
-            CallResponded(request_id=request_id, output=output, timestamp=iso(now), metadata=_took(began, now))
+    def _compose(
+        self, registry: Registry, parent: Call, parent_id: str, tx: Transaction | None, operation_id: str, value: Any
+    ) -> dict[str, Any]:
+        """A call that a handler makes (`OperationContext.call`)."""
+        if parent.abort.requested:
+            raise AbortedError("the call was aborted")
+        call = Call(
+            operation_id=operation_id,
+            input=value,
+            identity=parent.identity,
+            parent_request_id=parent_id,
+            session_id=parent.session_id,
+            trusted=True,
         )
+        with parent.abort.calling(call.abort.set):
+            if tx is None:
+                (outcome,) = self.execute(registry, [call])
+            else:
+                # In the parent's transaction, events and all: what a failing parent takes back has not happened.
+                request_id = self._new_id()
+                self._append(tx, [(request_id, self._requested(registry, call, request_id))])
+                outcome, event = self._run(registry, call, request_id, tx)
+                self._append(tx, [(request_id, event)])
+        if outcome.error is not None:
+            raise outcome.error
+        assert outcome.output is not None, "a call without an error has an output"
+        return outcome.output
 
-    def _aborted(self, request_id: str, began: datetime) -> str:
-        now = self._clock()
-        return encode(CallAborted(request_id=request_id, timestamp=iso(now), metadata=_took(began, now)))
+    def _requested(self, registry: Registry, call: Call, request_id: str) -> str:
+        return events.requested(call, request_id, self._clock(), hidden=registry.is_sensitive(call.operation_id))
 
-    def _failed(self, request_id: str, code: str, message: str, failure: CallFailed | None, began: datetime) -> str:
-        now = self._clock()
-        details = failure.details if failure is not None else None
-        return encode(
-            CallError(
-                request_id=request_id,
-                code=code,
-                message=message,
-                details=msgspec.Raw(dumps(details).encode()) if details else msgspec.UNSET,
-                timestamp=iso(now),
-                metadata=_took(began, now),
-            )
-        )
-
-    def _publish(self, events: Sequence[tuple[str, str]]) -> None:
-        if not events:
-            return
+    def _append(self, tx: Transaction, texts: Sequence[tuple[str, str]]) -> None:
         at = int(self._clock().timestamp())
-        with self._db.transaction() as tx:
-            self._db.stream(STREAM).append([(key, text, at) for key, text in events], tx)
+        self._db.stream(STREAM).append([(key, text, at) for key, text in texts], tx)
+
+    async def _publish_soon(self, request_id: str, text: str) -> None:
+        await self._db.run(lambda tx: self._append(tx, [(request_id, text)]))
+
+    def _publish(self, texts: Sequence[tuple[str, str]]) -> None:
+        if texts:
+            with self._db.transaction() as tx:
+                self._append(tx, texts)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(stop.set)
+
+
+async def _until(stop: asyncio.Event, outputs: AsyncGenerator[Model, None]) -> AsyncGenerator[Model, None]:
+    """What comes, until `stop`; the source is closed at the end, whatever the end is."""
+    stopped = asyncio.ensure_future(stop.wait())
+    coming: asyncio.Future[Model] | None = None
+    try:
+        while not stop.is_set():
+            coming = asyncio.ensure_future(_next(outputs))
+            await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                return
+            try:
+                output = coming.result()
+            except StopAsyncIteration:
+                return
+            yield output
+    finally:
+        stopped.cancel()
+        if coming is not None and not coming.done():
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+        await outputs.aclose()
+
+
+async def _next(outputs: AsyncGenerator[Model, None]) -> Model:
+    return await anext(outputs)
 
 
 class ManualCall:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pydantic
 
 from storage.engine.errors import EngineError
-from storage.operations.spec import Handler, I, Model, O, OperationContext, OperationSpec
+from storage.operations.spec import Handler, I, Model, O, OperationContext, OperationSpec, Subscriber
 from sync.calls.access import check_access
-from sync.calls.errors import CallFailed, ExecutionError, NotFoundError, OperationNotFoundError, ValidationError
+from sync.calls.errors import (
+    CallFailed,
+    DeclaredError,
+    ExecutionError,
+    NotFoundError,
+    OperationNotFoundError,
+    ValidationError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,7 @@ class Operation:
     """A registered operation."""
 
     spec: OperationSpec[Any, Any]
-    handler: Handler[Any, Any]
+    handler: Handler[Any, Any] | Subscriber[Any, Any]
 
 
 class Registry:
@@ -46,12 +54,14 @@ class Registry:
                 fill(self)
             self._waiting = [entry for entry in self._waiting if entry not in due]
 
-    def register(self, spec: OperationSpec[I, O], handler: Handler[I, O]) -> None:
-        """Add an operation.
+    def register(self, spec: OperationSpec[I, O], handler: Handler[I, O] | Subscriber[I, O]) -> None:
+        """Add an operation; the handler of a subscription is an async generator function, any other is not.
 
         Raises:
-            ValueError: the id is taken.
+            ValueError: the id is taken, or the handler is not of the operation's kind.
         """
+        if (spec.type == "subscription") != inspect.isasyncgenfunction(handler):
+            raise ValueError(f"operation {spec.operation_id}: subscriptions, and only they, are async generators")
         if spec.operation_id in self._operations:
             raise ValueError(f"operation {spec.operation_id} is registered twice")
         self._operations[spec.operation_id] = Operation(spec, handler)
@@ -87,29 +97,60 @@ class Registry:
         found = self._find(operation_id)
         return found is not None and found.spec.sensitive
 
-    def execute(self, operation_id: str, input_value: object, context: OperationContext) -> Model:
-        """Find, check access, validate, run.
+    def execute(
+        self, operation_id: str, input_value: object, context: OperationContext, *, trusted: bool = False
+    ) -> Model:
+        """Find, check access, validate, run, look at what comes out.
 
         Args:
             operation_id: `namespace.name`.
             input_value: decoded JSON.
             context: who calls, and from where.
+            trusted: another operation calls as part of itself (`OperationContext.call`): access was checked there.
 
         Raises:
-            CallFailed: with the protocol's code; every other exception of a handler becomes EXECUTION_ERROR.
+            CallFailed: with the protocol's code; every other exception of a handler becomes one of the operation's own
+                errors, or EXECUTION_ERROR.
         """
         operation = self._get(operation_id)
-        check_access(operation.spec.access_control, context.identity, operation_id)
-        value = validate(operation.spec, input_value)
+        if operation.spec.type == "subscription":
+            raise ValidationError(f"{operation_id} is a subscription: subscribe to it")
+        value = self._admit(operation, input_value, context, trusted=trusted)
         try:
-            output: Model = operation.handler(value, context)
-        except CallFailed:
-            raise
-        except EngineError as error:
-            raise _refused(error) from error
+            output: Model = _fitting(operation.spec, operation.handler(value, context))
         except Exception as error:
-            raise ExecutionError(f"{type(error).__name__}: {error}") from error
+            raise map_error(error, operation.spec) from error
         return output
+
+    async def subscribe(
+        self, operation_id: str, input_value: object, context: OperationContext
+    ) -> AsyncGenerator[Model, None]:
+        """Find, check access, validate, and pass on what the subscription yields until it ends or is closed.
+
+        Raises:
+            CallFailed: as `execute`.
+        """
+        operation = self._get(operation_id)
+        if operation.spec.type != "subscription":
+            raise ValidationError(f"{operation_id} is a {operation.spec.type}: call it")
+        value = self._admit(operation, input_value, context)
+        outputs: Any = operation.handler(value, context)
+        try:
+            async for output in outputs:
+                yield _fitting(operation.spec, output)
+        except Exception as error:
+            raise map_error(error, operation.spec) from error
+        finally:
+            await outputs.aclose()
+
+    def _admit(
+        self, operation: Operation, input_value: object, context: OperationContext, *, trusted: bool = False
+    ) -> Any:
+        spec = operation.spec
+        if not trusted:
+            given = input_value if isinstance(input_value, dict) else None
+            check_access(spec.access_control, context.identity, spec.operation_id, given)
+        return validate(spec, input_value)
 
     def _find(self, operation_id: str) -> Operation | None:
         self._load(operation_id.partition(".")[0])
@@ -126,6 +167,31 @@ class Registry:
                 hint=f"did you mean {', '.join(near)}?" if near else "",
             )
         return found
+
+
+def map_error(error: Exception, spec: OperationSpec[Any, Any]) -> CallFailed:
+    """An exception of a handler in the protocol's words (`reference/alkdev.md` 2.9).
+
+    An error whose text is, or begins with, a code that the operation declares (`CODE: …`) keeps that code.
+    """
+    if isinstance(error, CallFailed):
+        return error
+    code, _, rest = str(error).partition(":")
+    if any(code == declared.code for declared in spec.errors):
+        return DeclaredError(code, rest.strip() or code)
+    if isinstance(error, EngineError):
+        return _refused(error)
+    return ExecutionError(f"{type(error).__name__}: {error}")
+
+
+def _fitting(spec: OperationSpec[Any, O], output: object) -> O:
+    """The output as what the operation promises; anything else is a bug of its handler, and told as such."""
+    if isinstance(output, spec.output_model):
+        return output
+    try:
+        return spec.output_model.model_validate(output)
+    except pydantic.ValidationError as error:
+        raise ExecutionError(f"{spec.operation_id} gave what its output schema does not allow: {error}") from error
 
 
 def _refused(error: EngineError) -> CallFailed:
@@ -151,7 +217,7 @@ def validate(spec: OperationSpec[I, O], value: object) -> I:
         raise ValidationError(
             f"input of {spec.operation_id}: {'; '.join(problems)}",
             details={"problems": problems},
-            hint=f"`spoke operations {spec.operation_id}` shows the schema",
+            hint=f"`spoke operations schema {spec.operation_id}` shows it",
         ) from error
 
 

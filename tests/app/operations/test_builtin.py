@@ -14,7 +14,8 @@ from app.services.projector import catch_up
 from storage.engine import Database
 from storage.operations.spec import Identity
 from sync.calls.errors import CallFailed, NotFoundError, ValidationError
-from sync.calls.recorder import Call, Recorder
+from sync.calls.events import Call
+from sync.calls.recorder import Recorder
 from sync.calls.registry import Registry
 from tests.app.operations.clock import ids, now
 

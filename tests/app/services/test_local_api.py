@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from app.config import Settings
 from app.operations import builtin_registry
-from app.services.local_api import MAX_LINE_BYTES, LocalApi, SocketPathError
+from app.services.local_api import LocalApi, SocketPathError
+from app.services.local_connection import MAX_LINE_BYTES, Serving
 from app.services.projector import catch_up
 from storage.engine import Database
 from storage.operations.spec import AccessControl, Model, OperationContext, OperationSpec
@@ -62,7 +63,8 @@ class Api:
             return Nothing()
 
         registry.register(SLOW, slow)
-        self.served = LocalApi(db, registry, Recorder(db, now, ids()), path)
+        self.recorder = Recorder(db, now, ids())
+        self.served = LocalApi(Serving(db, registry, self.recorder), path)
 
     async def connect(self) -> Client:
         return Client(*await asyncio.open_unix_connection(self.path, limit=4 * MAX_LINE_BYTES))
@@ -175,7 +177,7 @@ async def test_a_peer_that_vanishes_aborts_its_calls(api: Api) -> None:
     client = await api.connect()
     client.call("a", "test.slow")
     async with asyncio.timeout(30):
-        while not api.served._recorder.running():
+        while not api.recorder.running():
             await asyncio.sleep(0.001)
     client.writer.transport.abort()
     await client.close()

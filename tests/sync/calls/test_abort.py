@@ -14,7 +14,8 @@ from storage.engine import Database
 from storage.operations.abort import Abort
 from storage.operations.spec import Identity, Model, OperationContext, OperationSpec
 from sync.calls.errors import AbortedError
-from sync.calls.recorder import AbortPolicy, Call, Outcome, Recorder
+from sync.calls.events import Call
+from sync.calls.recorder import AbortPolicy, Outcome, Recorder
 from sync.calls.registry import Registry
 from tests.app.operations.clock import ids
 

@@ -12,7 +12,8 @@ import pytest
 from storage.engine import Database
 from storage.operations.spec import Identity, Model, OperationContext, OperationSpec
 from sync.calls.errors import CallFailed
-from sync.calls.recorder import Call, Recorder
+from sync.calls.events import Call
+from sync.calls.recorder import Recorder
 from sync.calls.registry import Registry
 
 
