@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -167,8 +167,7 @@ class Recorder:
                 ending = partial(events.failed, request_id, error.code, error.message, error, began)
                 raise
             finally:
-                # Shielded: a caller that leaves cancels this task, and the end belongs into the log all the same.
-                await asyncio.shield(self._publish_soon(request_id, ending(self._clock())))
+                await _finished(self._publish_soon(request_id, ending(self._clock())))
 
     def is_known(self, request_id: str) -> bool:
         """Whether there is a call of that id: one that runs here, or one that the projector has seen."""
@@ -258,6 +257,23 @@ class Recorder:
         if texts:
             with self._db.transaction() as tx:
                 self._append(tx, texts)
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for something to its end, also when this task is cancelled meanwhile (then that is raised after it).
+
+    A caller that leaves cancels the task that serves it, and the end of the call belongs into the log all the same.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
