@@ -80,8 +80,49 @@ class CommandSettings(Section):
     arguments: dict[str, ArgumentSettings] = {}
     timeout_s: float = Field(default=60, gt=0)
     cwd: Path | None = None
+    environment: tuple[str, ...] | None = None
+    """The variables that the command gets; all of ours if not set."""
     output_limit_bytes: int = Field(default=65_536, ge=1_024)
     """How much of each output is kept; the rest is counted."""
+
+
+class OperationSettings(Section):
+    """An operation of the user's own: a command with a JSON Schema (docs/operations.md)."""
+
+    argv: tuple[str, ...] = Field(min_length=1)
+    """Program and arguments; `{name}` stands for a field of the input. No shell is involved."""
+    description: str = ""
+    type: Literal["query", "mutation"] = "mutation"
+    input: dict[str, Any] = {}
+    """JSON Schema (2020-12) of the input, an object; other fields than its `properties` are refused."""
+    scopes: tuple[str, ...] = ()
+    """What a caller needs; NAMESPACE:NAME if not set."""
+    timeout_s: float = Field(default=60, gt=0)
+    cwd: Path | None = None
+    environment: tuple[str, ...] = ("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR")
+    """The variables that the command gets, where we have them; no others."""
+    stdin: Literal["none", "json"] = "none"
+    """Whether the command gets the input, as JSON, on its standard input."""
+    output: Literal["text", "json"] = "text"
+    """What its standard output is."""
+    output_limit_bytes: int = Field(default=65_536, ge=1_024)
+
+
+class ApiSettings(Section):
+    """Health, metrics and the local API on a port of this machine (docs/local-api.md)."""
+
+    port: int | None = Field(default=None, ge=0, le=65_535)
+    """None: off. 0: any free one; the log says which."""
+
+
+class RetentionSettings(Section):
+    """How much of the log is kept. Nothing is deleted unless this says so, and never what has not reached the hub."""
+
+    max_age_days: float | None = Field(default=None, gt=0)
+    max_events: int | None = Field(default=None, gt=0)
+    """Of each stream."""
+    max_bytes: int | None = Field(default=None, gt=0)
+    """Of each stream's payloads."""
 
 
 class Settings(BaseSettings):
@@ -101,6 +142,9 @@ class Settings(BaseSettings):
     fs: FileSettings = Field(default_factory=FileSettings)
     ingest: IngestSettings = IngestSettings()
     commands: dict[str, CommandSettings] = {}
+    operations: dict[str, OperationSettings] = {}
+    api: ApiSettings = ApiSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -177,6 +221,9 @@ def _problem(item: Any) -> str:
         *FileSettings.model_fields,
         *IngestSettings.model_fields,
         *CommandSettings.model_fields,
+        *OperationSettings.model_fields,
+        *ApiSettings.model_fields,
+        *RetentionSettings.model_fields,
     ]
     near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
     return f"{where}: unknown key" + (f", did you mean {near[0]}?" if near else "")

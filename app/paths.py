@@ -40,6 +40,16 @@ class Paths:
         return self.data_dir / "inbox"
 
     @property
+    def operations(self) -> Path:
+        """Python files with operations of the user's own, when run from source; beside the configuration."""
+        return self.config_file.parent / "operations"
+
+    @property
+    def api_keys(self) -> Path:
+        """Hashes of the keys to the local API on a port, mode 0600."""
+        return self.data_dir / "api-keys.json"
+
+    @property
     def key_file(self) -> Path:
         """The keys of the secrets, mode 0600."""
         return self.data_dir / "keyring.json"

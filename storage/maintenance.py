@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from storage.engine import Database, Limits
 
 DAY_S = 86_400
+PROJECTED_STREAMS = ("call-protocol", "session-events")
 MAX_NOTIFICATIONS = 10_000
 """Channels have no replay: what is older is of use to nobody but a process that is reading just now."""
 
@@ -24,7 +26,39 @@ class Schedule:
 
 SCHEDULES = (
     Schedule("retention-cleanup", "0 3 * * *", "maintenance", {"task": "cleanup-expired-graphs", "olderThanDays": 90}),
+    Schedule("log-retention", "30 * * * *", "maintenance", {"task": "log-retention"}),
 )
+
+
+def cut_log(db: Database, limits: Limits, required: Sequence[str]) -> dict[str, int]:
+    """Delete the events of every stream that are beyond the limits; returns how many of each.
+
+    Nothing goes that a required consumer has not read; how far a stream was cut is kept in `node_facts`
+    (`log_begins:STREAM`), so that a rebuild does not take the missing part for nothing.
+    """
+    if limits == Limits():
+        return {}
+    found = {}
+    for row in db.query("SELECT DISTINCT topic FROM _honker_stream"):
+        topic = str(row["topic"])
+        known = [
+            str(r["name"]) for r in db.query("SELECT name FROM _honker_stream_consumers WHERE topic = ?", (topic,))
+        ]
+        # A stream that nobody of ours reads is held by its own consumers alone.
+        needed = [name for name in required if topic in PROJECTED_STREAMS or name in known]
+        plan = db.retain_stream(topic, limits, needed, dry_run=True)
+        if plan.until <= 0 or plan.events == 0:
+            continue
+        with (
+            db.transaction() as tx
+        ):  # before the first is deleted: a crash in between leaves a mark too early, not none
+            tx.execute(
+                "INSERT INTO node_facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET"
+                " value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
+                (f"log_begins:{topic}", str(plan.until)),
+            )
+        found[topic] = db.retain_stream(topic, limits, needed).events
+    return found
 
 
 def clean_up(db: Database, older_than_days: int) -> dict[str, int]:

@@ -20,6 +20,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "session": ("app.cli.session:session", "Start, end, list and show sessions."),
     "import": ("app.cli.imports:import_", "Import sessions from the logs of agent tools."),
     "secret": ("app.cli.secret:secret", "Keep secrets, encrypted: set, get, list, delete, rotate."),
+    "key": ("app.cli.key:key", "Keys for programs that use the local API on a port."),
     "tail": ("app.cli.tail:tail", "Print the events of a stream."),
     "db": ("app.cli.db:db", "Look after the database: rebuild rows from the log."),
     "run": ("app.cli.run:run", "Run the services of this node in the foreground."),

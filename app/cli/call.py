@@ -52,12 +52,12 @@ def call(
     Prints the output as JSON; with --json the whole answer with its request id. The call is in the log before the
     work begins, its outcome when it ends.
     """
-    from app.operations import builtin_registry
+    from app.operations import node_registry
     from sync.calls.recorder import Recorder
 
     if (operation is None) == (batch is None):
         raise click.UsageError("give an OPERATION, or --batch FILE")
-    registry = builtin_registry(context.settings(), context.paths.key_file)
+    registry = node_registry(context.settings(), context.paths)
     if batch is not None:
         with context.database() as db:
             _batch(registry, Recorder(db, now, new_id), batch, session_id)

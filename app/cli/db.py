@@ -18,9 +18,10 @@ def db() -> None:
 
 
 @db.command()
+@click.option("--force", is_flag=True, help="Also where retention has deleted the beginning of the log.")
 @json_option
 @click.pass_obj
-def rebuild(context: Context, as_json: bool) -> None:
+def rebuild(context: Context, force: bool, as_json: bool) -> None:
     """Make sessions and call graphs anew from the log: the same rows, byte for byte.
 
     \b
@@ -35,7 +36,7 @@ def rebuild(context: Context, as_json: bool) -> None:
     progress = Progress("events")
     with context.database() as database:
         try:
-            done = replay(database, PROJECTIONS, progress)
+            done = replay(database, PROJECTIONS, progress, force=force)
         finally:
             progress.end()
     if as_json:

@@ -3,55 +3,121 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.cli.call import call
 from app.cli.context import Context, json_option, print_json
 
+if TYPE_CHECKING:
+    from storage.operations.spec import OperationSpec
+    from sync.calls.registry import Registry
 
-@click.command()
-@click.argument("name", required=False)
-@json_option
-@click.pass_obj
-def operations(context: Context, name: str | None, as_json: bool) -> None:
-    """List what can be called, or show the operation NAME with its schemas.
 
-    A NAME that is no operation is looked for in ids and descriptions.
+@click.group(invoke_without_command=True)
+@click.pass_context
+def operations(ctx: click.Context) -> None:
+    """What can be called on this node: list it, search it, look at a schema, call it.
 
     \b
     Examples:
       spoke operations
-      spoke operations fs.read
-      spoke operations secret
+      spoke operations search secret
+      spoke operations schema fs.read
+      spoke operations call fs.list '{"path": "~"}'
     """
-    from app.operations import builtin_registry
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_, as_json=False)
 
-    registry = builtin_registry(context.settings(), context.paths.key_file)
-    every = registry.list()
-    known = any(spec.operation_id == name for spec in every)
-    if name is None or not known:
-        wanted = (name or "").lower()
-        found = [spec for spec in every if wanted in f"{spec.operation_id} {spec.description}".lower()]
-        if name is not None and not found:
-            registry.get_spec(name)  # says which ones are near
-        if as_json:
-            print_json([{"operationId": s.operation_id, "type": s.type, "description": s.description} for s in found])
-        else:
-            width = max(len(spec.operation_id) for spec in found)
-            for spec in found:
-                click.echo(f"{spec.operation_id:<{width}} {spec.type:<9} {spec.description}")
-        return
-    spec = registry.get_spec(name)
-    document = {
+
+@operations.command(name="list")
+@json_option
+@click.pass_obj
+def list_(context: Context, as_json: bool) -> None:
+    """List every operation.
+
+    \b
+    Example:
+      spoke operations list --json
+    """
+    _print(_registry(context).list(), as_json)
+
+
+@operations.command()
+@click.argument("text")
+@json_option
+@click.pass_obj
+def search(context: Context, text: str, as_json: bool) -> None:
+    """List the operations whose id, description or tags hold TEXT.
+
+    \b
+    Example:
+      spoke operations search session
+    """
+    registry, wanted = _registry(context), text.lower()
+    found = [
+        spec
+        for spec in registry.list()
+        if wanted in f"{spec.operation_id} {spec.description} {' '.join(spec.tags)}".lower()
+    ]
+    if not found:
+        registry.get_spec(text)  # says which ones are near
+    _print(found, as_json)
+
+
+@operations.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def schema(context: Context, name: str, as_json: bool) -> None:
+    """Show the operation NAME: what it does, what it needs, the JSON Schema of its input and output.
+
+    \b
+    Example:
+      spoke operations schema fs.read
+    """
+    spec = _registry(context).get_spec(name)
+    document = describe(spec)
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+operations.add_command(call)
+
+
+def describe(spec: OperationSpec[Any, Any]) -> dict[str, Any]:
+    """An operation's spec as its document (`reference/alkdev.md` 2.1)."""
+    access = spec.access_control
+    control: dict[str, Any] = {"requiredScopes": list(access.required_scopes)}
+    if access.required_scopes_any:
+        control["requiredScopesAny"] = list(access.required_scopes_any)
+    if access.resource_type is not None:
+        control |= {"resourceType": access.resource_type, "resourceAction": access.resource_action}
+    return {
         "operationId": spec.operation_id,
         "version": spec.version,
         "type": spec.type,
         "description": spec.description,
         "inputSchema": spec.input_schema,
         "outputSchema": spec.output_schema,
-        "accessControl": {"requiredScopes": list(spec.access_control.required_scopes)},
+        "errors": [{"code": error.code, "description": error.description} for error in spec.errors],
+        "accessControl": control,
     }
+
+
+def _registry(context: Context) -> Registry:
+    from app.operations import node_registry
+
+    return node_registry(context.settings(), context.paths)
+
+
+def _print(found: list[OperationSpec[Any, Any]], as_json: bool) -> None:
     if as_json:
-        print_json(document)
-    else:
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        print_json([{"operationId": s.operation_id, "type": s.type, "description": s.description} for s in found])
+        return
+    width = max((len(spec.operation_id) for spec in found), default=0)
+    for spec in found:
+        click.echo(f"{spec.operation_id:<{width}} {spec.type:<12} {spec.description}")

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 
 from app.config import Settings
 from app.operations import files, shell, system, tables
+from app.paths import Paths
 from sync.calls.registry import Registry
+
+
+def node_registry(settings: Settings, paths: Paths) -> Registry:
+    """The built-in operations and the user's own.
+
+    Raises:
+        ConfigError: an operation of the user's cannot be used.
+    """
+    registry = builtin_registry(settings, paths.key_file)
+    if settings.operations:
+        from app.operations import declared
+
+        declared.register(registry, settings.operations)
+    if not getattr(sys, "frozen", False) and paths.operations.is_dir():
+        from app.operations import declared
+
+        declared.load_files(registry, paths.operations)
+    return registry
 
 
 def builtin_registry(settings: Settings, key_file: Path) -> Registry:

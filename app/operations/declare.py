@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from storage.engine.errors import UsageError
-from storage.operations.spec import AccessControl, Handler, Kind, Model, OperationSpec
+from storage.operations.spec import AccessControl, Handler, Kind, Model, OperationSpec, Subscriber
 from sync.calls.registry import Registry
 
+Stream = Subscriber[Any, Any]
 Declared = Callable[[Handler[Any, Any]], Handler[Any, Any]]
 Json = dict[str, Any] | list[Any] | str | int | float | bool | None
 """Any JSON value."""
@@ -44,6 +45,10 @@ class Group:
         """An operation that changes nothing."""
         return self._declare(name, "query", description, f"{self._namespace}:read")
 
+    def subscription(self, name: str, description: str) -> Callable[[Stream], Stream]:
+        """An operation that answers many times: an async generator."""
+        return self._declare(name, "subscription", description, f"{self._namespace}:read")
+
     def mutation(
         self,
         name: str,
@@ -64,10 +69,12 @@ class Group:
         scope: str,
         *,
         sensitive: bool = False,
-    ) -> Declared:
-        def declare(handler: Handler[Any, Any]) -> Handler[Any, Any]:
+    ) -> Callable[[Any], Any]:
+        def declare(handler: Any) -> Any:
             hints = typing.get_type_hints(handler)
             output = hints.pop("return")
+            if kind == "subscription":
+                (output,) = typing.get_args(output)
             given = next(iter(hints.values()))
             spec: OperationSpec[Any, Any] = OperationSpec(
                 namespace=self._namespace,

@@ -1,4 +1,4 @@
-"""`fs.list` and `fs.read`: files under the allowed roots, and nothing outside."""
+"""`fs.list`, `fs.stat` and `fs.read`: files under the allowed roots, and nothing outside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_READ_BYTES = 1_048_576
 
 
 class ListInput(Model):
-    """Which folder."""
+    """Which folder, or which path."""
 
     path: str
 
@@ -41,6 +41,20 @@ class ListOutput(Model):
     path: str
     entries: list[Entry]
     truncated: bool
+
+
+class StatOutput(Model):
+    """What a path is; links are followed, as far as they stay under the allowed roots."""
+
+    path: str
+    type: Literal["file", "directory", "link", "other"]
+    size_bytes: int
+    modified_at: int
+    """Unix seconds."""
+    mode: str
+    """As `ls -l` shows it."""
+    owner_id: int
+    group_id: int
 
 
 class ReadInput(Model):
@@ -72,6 +86,15 @@ LIST = OperationSpec(
     output_model=ListOutput,
     access_control=AccessControl(required_scopes=("fs:read",)),
 )
+STAT = OperationSpec(
+    namespace="fs",
+    name="stat",
+    type="query",
+    description="What a path under the allowed roots is: kind, size, time, permissions.",
+    input_model=ListInput,
+    output_model=StatOutput,
+    access_control=AccessControl(required_scopes=("fs:read",)),
+)
 READ = OperationSpec(
     namespace="fs",
     name="read",
@@ -99,6 +122,23 @@ class Files:
             raise _refused(error, path) from error
         entries.sort(key=lambda entry: entry.name)
         return ListOutput(path=str(path), entries=entries[:MAX_ENTRIES], truncated=len(entries) > MAX_ENTRIES)
+
+    def stat(self, value: ListInput, _: OperationContext) -> StatOutput:
+        """Look at a path."""
+        path = self._allowed(value.path)
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise _refused(error, path) from error
+        return StatOutput(
+            path=str(path),
+            type=_kind(found.st_mode),
+            size_bytes=found.st_size,
+            modified_at=int(found.st_mtime),
+            mode=stat.filemode(found.st_mode),
+            owner_id=found.st_uid,
+            group_id=found.st_gid,
+        )
 
     def read(self, value: ReadInput, _: OperationContext) -> ReadOutput:
         """Read a part of a regular file; devices and pipes are refused, they could block for ever."""
@@ -139,16 +179,17 @@ class Files:
 
 def _entry(item: os.DirEntry[str]) -> Entry:
     status = item.stat(follow_symlinks=False)
-    mode = status.st_mode
-    kind: Literal["file", "directory", "link", "other"] = "other"
-    if stat.S_ISLNK(mode):
-        kind = "link"
-    elif stat.S_ISDIR(mode):
-        kind = "directory"
-    elif stat.S_ISREG(mode):
-        kind = "file"
+    kind = _kind(status.st_mode)
     name = item.name.encode(errors="surrogateescape").decode(errors="replace")
     return Entry(name=name, type=kind, size_bytes=status.st_size, modified_at=int(status.st_mtime))
+
+
+def _kind(mode: int) -> Literal["file", "directory", "link", "other"]:
+    if stat.S_ISLNK(mode):
+        return "link"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "file" if stat.S_ISREG(mode) else "other"
 
 
 def _refused(error: OSError, path: Path) -> ExecutionError:
@@ -159,4 +200,5 @@ def register(registry: Registry, settings: FileSettings) -> None:
     """Add the operations of this module."""
     files = Files(settings)
     registry.register(LIST, files.list)
+    registry.register(STAT, files.stat)
     registry.register(READ, files.read)

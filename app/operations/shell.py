@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import time
 from collections.abc import Mapping
-from functools import partial
 
 from pydantic import Field
 
 from app.config import ArgumentSettings, CommandSettings
-from app.environment import child_environment
-from app.operations.output import Tail
+from app.operations.process import run_program
 from storage.operations.spec import AccessControl, Model, OperationContext, OperationSpec
-from sync.calls.errors import AbortedError, CallTimeoutError, ExecutionError, ValidationError
+from sync.calls.errors import ValidationError
 from sync.calls.registry import Registry
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -99,10 +93,7 @@ class Shell:
         self._commands = commands
 
     def run(self, value: RunInput, context: OperationContext) -> RunOutput:
-        """Run one command to its end; at its time-out, or when the call is aborted, its whole process group is killed.
-
-        Calls that the command makes with `spoke call` are children of this one.
-        """
+        """Run one command to its end (`app.operations.process`)."""
         command = self._commands.get(value.command)
         if command is None:
             known = ", ".join(sorted(self._commands)) or "none"
@@ -111,59 +102,24 @@ class Shell:
                 hint=f"name it in the configuration: [commands.{value.command}] argv = […]",
             )
         argv = arguments_of(value.command, command, value.arguments)
-        began = time.monotonic()
-        try:
-            process = subprocess.Popen(
-                argv,
-                cwd=command.cwd,
-                env=child_environment(**_lineage(context)),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ExecutionError(f"{argv[0]}: {error.strerror}", hint="check argv in the configuration") from error
-        out, err = Tail(command.output_limit_bytes), Tail(command.output_limit_bytes)
-        with process:
-            readers = (out.read_in_thread(process.stdout), err.read_in_thread(process.stderr))
-            try:
-                with context.abort.calling(partial(_kill_group, process.pid)):
-                    exit_code = process.wait(command.timeout_s)
-                if context.abort.requested:
-                    raise AbortedError(f"{value.command} was killed")
-            except subprocess.TimeoutExpired as error:
-                raise CallTimeoutError(f"{value.command} did not end within {command.timeout_s:g} s") from error
-            finally:
-                # Also after a normal end: what the command left behind in its group would hold the pipes open.
-                _kill_group(process.pid)
-                process.wait()
-                for reader in readers:
-                    reader.join()
+        ended = run_program(
+            argv,
+            context,
+            timeout_s=command.timeout_s,
+            limit_bytes=command.output_limit_bytes,
+            cwd=command.cwd,
+            environment=command.environment,
+        )
         return RunOutput(
             argv=argv,
-            exit_code=exit_code,
-            duration_ms=round((time.monotonic() - began) * 1000, 3),
-            stdout=out.text(),
-            stderr=err.text(),
-            stdout_bytes=out.total,
-            stderr_bytes=err.total,
-            truncated=out.truncated or err.truncated,
+            exit_code=ended.exit_code,
+            duration_ms=ended.duration_ms,
+            stdout=ended.out.text(),
+            stderr=ended.err.text(),
+            stdout_bytes=ended.out.total,
+            stderr_bytes=ended.err.total,
+            truncated=ended.out.truncated or ended.err.truncated,
         )
-
-
-def _lineage(context: OperationContext) -> dict[str, str]:
-    found = {"SPOKE_PARENT_REQUEST_ID": context.request_id}
-    if context.session_id is not None:
-        found["SPOKE_SESSION_ID"] = context.session_id
-    return found
-
-
-def _kill_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # everybody in it has ended
 
 
 def register(registry: Registry, commands: Mapping[str, CommandSettings]) -> None:

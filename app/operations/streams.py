@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from pydantic import Field
 
 from app.operations.declare import Group, Json, NothingInput, check_name
+from storage.engine import Event
 from storage.engine.errors import UsageError
 from storage.engine.stream import last_offset, read_events
 from storage.operations.spec import Model, OperationContext
@@ -53,6 +55,13 @@ class StreamsOutput(Model):
     streams: list[StreamOutput]
 
 
+class FollowInput(Model):
+    """Which stream, and where to begin: behind `after`, or behind what is there now."""
+
+    topic: str
+    after: int | None = Field(default=None, ge=0)
+
+
 class PublishInput(Model):
     """An event to write."""
 
@@ -65,6 +74,10 @@ class OffsetOutput(Model):
     """Where it is."""
 
     offset: int
+
+
+def _output(event: Event) -> EventOutput:
+    return EventOutput(offset=event.offset, key=event.key, payload=event.payload, created_at=event.created_at)
 
 
 def register(registry: Registry) -> None:
@@ -82,11 +95,15 @@ def register(registry: Registry) -> None:
     def read(given: TopicInput, context: OperationContext) -> EventsOutput:
         with context.database.snapshot() as snapshot:
             found = read_events(snapshot, given.topic, given.after, given.limit)
-        events = [
-            EventOutput(offset=event.offset, key=event.key, payload=event.payload, created_at=event.created_at)
-            for event in found
-        ]
-        return EventsOutput(events=events, next=found[-1].offset if found else given.after)
+        return EventsOutput(events=[_output(event) for event in found], next=found[-1].offset if found else given.after)
+
+    @group.subscription("follow", "Events of a stream as they come.")
+    async def follow(given: FollowInput, context: OperationContext) -> AsyncIterator[EventOutput]:
+        db, after = context.database, given.after
+        if after is None:
+            after = await db.read(lambda snapshot: last_offset(snapshot, given.topic))
+        async for event in db.stream(given.topic).subscribe(from_offset=after):
+            yield _output(event)
 
     @group.mutation("publish", "Append an event to a stream of one's own.")
     def publish(given: PublishInput, context: OperationContext) -> OffsetOutput:

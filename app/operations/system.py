@@ -1,4 +1,4 @@
-"""`system.info`: what this machine is."""
+"""`system.info` and `system.metrics`: what this machine is, and what its node measures about itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 import platform
 import sys
 import time
+from dataclasses import asdict
+from pathlib import Path
 
 from app import __version__
+from app.views.metrics import read_metrics
 from storage.engine import sqlite_version
 from storage.operations.spec import AccessControl, Model, OperationContext, OperationSpec
 from sync.calls.registry import Registry
@@ -33,6 +36,30 @@ class InfoOutput(Model):
     sqlite_version: str
 
 
+class MetricOutput(Model):
+    """A value now."""
+
+    name: str
+    help: str
+    value: float
+    labels: dict[str, str]
+
+
+class MetricsOutput(Model):
+    """What Prometheus would be told."""
+
+    metrics: list[MetricOutput]
+
+
+METRICS = OperationSpec(
+    namespace="system",
+    name="metrics",
+    type="query",
+    description="What the node measures: sizes, streams, queues, sessions, the link.",
+    input_model=InfoInput,
+    output_model=MetricsOutput,
+    access_control=AccessControl(required_scopes=("system:read",)),
+)
 INFO = OperationSpec(
     namespace="system",
     name="info",
@@ -61,6 +88,14 @@ def info(_: InfoInput, __: OperationContext) -> InfoOutput:
     )
 
 
+def metrics(_: InfoInput, context: OperationContext) -> MetricsOutput:
+    """Measure."""
+    db = context.database
+    with db.snapshot() as snapshot:
+        found = read_metrics(snapshot, Path(db.path))
+    return MetricsOutput(metrics=[MetricOutput(**asdict(metric)) for metric in found])
+
+
 def _memory_bytes() -> int | None:
     if sys.platform != "linux":
         return None
@@ -70,3 +105,4 @@ def _memory_bytes() -> int | None:
 def register(registry: Registry) -> None:
     """Add the operations of this module."""
     registry.register(INFO, info)
+    registry.register(METRICS, metrics)

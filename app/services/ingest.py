@@ -17,7 +17,7 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -262,15 +262,26 @@ async def run(db: Database, folder: Path, stop: asyncio.Event) -> None:
         rust_timeout=int(SAFETY_POLL_S * 1000),
         watch_filter=None,
     )
-    while not stop.is_set():
-        events = await asyncio.to_thread(sweep, db, folder)
-        if events:
-            log.info("%d events taken from %s", events, folder)
-            continue
-        try:
-            await anext(watching)
-        except StopAsyncIteration:
-            return
+    changed = asyncio.ensure_future(_next(watching))
+    await asyncio.sleep(0)  # its first step makes the watch: what comes during the first sweep is not missed
+    try:
+        while not stop.is_set():
+            events = await asyncio.to_thread(sweep, db, folder)
+            if events:
+                log.info("%d events taken from %s", events, folder)
+                continue
+            try:
+                await changed
+            except StopAsyncIteration:
+                return
+            changed = asyncio.ensure_future(_next(watching))
+    finally:
+        changed.cancel()
+        await asyncio.gather(changed, return_exceptions=True)
+
+
+async def _next(changes: AsyncIterator[object]) -> None:
+    await anext(changes)
 
 
 def _remake_rejects(db: Database, folder: Path) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from app import __version__
 from app.paths import Paths
 from app.services import ingest, projector, tenant
+from app.services.reload import run_reloading
 from app.services.supervisor import Service, supervise
-from storage.engine import Database
+from storage.engine import Database, Limits
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -21,9 +22,18 @@ if TYPE_CHECKING:
 
 def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Service]:
     """What runs: projector, the background of the tenant file, the local API, and the uplink when there is a hub."""
+    keep = settings.retention
+    limits = tenant.Retention(
+        Limits(
+            max_age_s=None if keep.max_age_days is None else keep.max_age_days * 86_400,
+            max_count=keep.max_events,
+            max_bytes=keep.max_bytes,
+        ),
+        required=("projector@spoke", *(("uplink@spoke",) if settings.hub.url is not None else ())),
+    )
     found: dict[str, Service] = {
         "projector": partial(projector.run, db),
-        **tenant.services(db, paths.key_file),
+        **tenant.services(db, paths.key_file, limits),
         "api": partial(_serve_api, db, settings, paths),
         "ingest": partial(ingest.run, db, settings.ingest.folder or paths.inbox),
     }
@@ -45,18 +55,34 @@ def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Servic
 
 
 async def _serve_api(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:
-    from app.operations import builtin_registry
+    from app.operations import node_registry
     from app.operations.services import register
     from app.services.local_api import LocalApi
     from app.services.local_connection import Serving
     from sync.calls.recorder import Recorder
 
-    registry = builtin_registry(settings, paths.key_file)
+    registry = node_registry(settings, paths)
     register(registry)
     recorder = Recorder(db, lambda: datetime.now(UTC), lambda: str(uuid.uuid4()))
-    await LocalApi(Serving(db, registry, recorder), paths.socket).run(stop)
+    serving = Serving(db, registry, recorder)
+    works = [LocalApi(serving, paths.socket).run(stop)]
+    if settings.api.port is not None:
+        from app.services.loopback import Loopback
+
+        works.append(Loopback(serving, settings.api.port, paths.api_keys).run(stop))
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            group.create_task(work)
 
 
 async def run_node(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:
-    """Run the services until `stop`."""
-    await supervise(services(db, settings, paths), stop, random.random)
+    """Run the services until `stop`; a changed configuration makes them begin anew.
+
+    On stop nothing new is claimed or accepted, what runs is finished; closing the database brings the
+    write-ahead log into the file.
+    """
+
+    async def run(current: Settings, pause: asyncio.Event) -> None:
+        await supervise(services(db, current, paths), pause, random.random)
+
+    await run_reloading(paths, settings, stop, run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from app.services.ear import listen
 from app.services.scheduler import lead
 from app.services.supervisor import Service
 from app.services.worker import Handler, work
-from storage.engine import Database
-from storage.maintenance import SCHEDULES, clean_up
+from storage.engine import Database, Limits
+from storage.maintenance import SCHEDULES, clean_up, cut_log
 
 CHANNELS = ("graph:created", "graph:updated", "nodes:created", "acl:delegation_changed")
 CLEAN_UP_TASK = "cleanup-expired-graphs"
+LOG_TASK = "log-retention"
 
 log = logging.getLogger("spoke.tenant")
 
@@ -26,7 +28,15 @@ class UnknownTaskError(ValueError):
     """The payload of a job names no task of its queue: a program of another version wrote it."""
 
 
-def handlers(db: Database, key_file: Path) -> dict[str, Handler]:
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of each stream is kept, and who must have read what goes."""
+
+    limits: Limits
+    required: tuple[str, ...]
+
+
+def handlers(db: Database, key_file: Path, retention: Retention | None = None) -> dict[str, Handler]:
     """By queue: what its jobs do. Graphs and cryptography are imported when the first job comes."""
 
     def evaluate(payload: Mapping[str, Any]) -> int:
@@ -49,6 +59,8 @@ def handlers(db: Database, key_file: Path) -> dict[str, Handler]:
 
     def maintain(payload: Mapping[str, Any]) -> dict[str, int]:
         task = payload.get("task")
+        if task == LOG_TASK:
+            return {} if retention is None else cut_log(db, retention.limits, retention.required)
         if task != CLEAN_UP_TASK:
             raise UnknownTaskError(f"queue maintenance knows no task {task!r}")
         return clean_up(db, int(payload.get("olderThanDays", 90)))
@@ -77,14 +89,14 @@ def resume(db: Database, key_file: Path) -> int:
         return start_rotation(tx, current)
 
 
-def services(db: Database, key_file: Path) -> dict[str, Service]:
+def services(db: Database, key_file: Path, retention: Retention | None = None) -> dict[str, Service]:
     """The background of a tenant file."""
 
     async def queues(stop: asyncio.Event) -> None:
         waiting = await asyncio.to_thread(resume, db, key_file)
         if waiting:
             log.info("%d secrets wait for the current key", waiting)
-        await work(db, handlers(db, key_file), stop)
+        await work(db, handlers(db, key_file, retention), stop)
 
     return {
         "queues": queues,

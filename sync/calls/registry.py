@@ -39,6 +39,7 @@ class Registry:
     def __init__(self) -> None:
         self._operations: dict[str, Operation] = {}
         self._filling = threading.RLock()
+        self._loading = False
         self._waiting: list[tuple[frozenset[str], Callable[[Registry], None]]] = []
 
     def register_later(self, namespaces: Iterable[str], fill: Callable[[Registry], None]) -> None:
@@ -49,10 +50,14 @@ class Registry:
         if not self._waiting:
             return
         with self._filling:  # two threads that ask at once: the second one finds everything there
+            self._loading = True
             due = [entry for entry in self._waiting if namespace is None or namespace in entry[0]]
-            for _, fill in due:
-                fill(self)
-            self._waiting = [entry for entry in self._waiting if entry not in due]
+            try:
+                for _, fill in due:
+                    fill(self)
+                self._waiting = [entry for entry in self._waiting if entry not in due]
+            finally:
+                self._loading = False
 
     def register(self, spec: OperationSpec[I, O], handler: Handler[I, O] | Subscriber[I, O]) -> None:
         """Add an operation; the handler of a subscription is an async generator function, any other is not.
@@ -62,6 +67,8 @@ class Registry:
         """
         if (spec.type == "subscription") != inspect.isasyncgenfunction(handler):
             raise ValueError(f"operation {spec.operation_id}: subscriptions, and only they, are async generators")
+        if not self._loading and any(spec.namespace in names for names, _ in self._waiting):
+            raise ValueError(f"the namespace {spec.namespace} is the program's own")
         if spec.operation_id in self._operations:
             raise ValueError(f"operation {spec.operation_id} is registered twice")
         self._operations[spec.operation_id] = Operation(spec, handler)

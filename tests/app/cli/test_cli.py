@@ -436,6 +436,8 @@ def test_the_examples_in_the_help_work(
         SPOKE_FS__ROOTS=json.dumps([str(tmp_path), str(Path.home())]),
     )
     spoke("record", "--", "true")
+    if name == "key revoke":
+        spoke("key", "create", "dashboard", "--scope", "system:read")
     session = json.loads(spoke("session", "start", "x", "--json")[1])["sessionId"]
     script = (
         "\n".join(examples(COMMANDS[name])).replace("3f2a", session[:8]).replace(" --follow", " --follow --count 1")

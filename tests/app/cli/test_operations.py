@@ -35,13 +35,13 @@ def test_operations_are_listed_looked_for_and_shown(spoke: Spoke) -> None:
     every = out.splitlines()
     assert len(every) > 100
     assert max(map(len, every)) <= 120
-    _, out, _ = spoke("operations", "shortest path")
+    _, out, _ = spoke("operations", "search", "shortest path")
     assert [line.split()[0] for line in out.splitlines()] == ["graph.path"]
-    _, out, _ = spoke("operations", "secret", "--json")
+    _, out, _ = spoke("operations", "search", "secret", "--json")
     assert {entry["operationId"] for entry in json.loads(out)} >= {"secret.set", "secret.get"}
-    _, out, _ = spoke("operations", "secret.set", "--json")
+    _, out, _ = spoke("operations", "schema", "secret.set", "--json")
     assert json.loads(out)["inputSchema"]["required"] == ["name", "value"]
-    code, out, err = spoke("operations", "fs.raed")
+    code, out, err = spoke("operations", "schema", "fs.raed")
     assert (code, out, "did you mean fs.read" in err) == (2, "", True)
 
 

@@ -128,7 +128,7 @@ async def test_house_keeping_deletes_what_is_over(tenant_db: Database, tmp_path:
     db.queue("maintenance").enqueue({"task": "nonsense"}, max_attempts=1)
     async with running(db, tmp_path / "keyring.json"):
         await until(db, lambda: done(db))
-        assert [row["name"] for row in db.scheduler().list()] == ["retention-cleanup"]
+        assert [row["name"] for row in db.scheduler().list()] == ["log-retention", "retention-cleanup"]
     assert db.query("SELECT id FROM graphs ORDER BY id") == [{"id": "used"}, {"id": "young"}]
     assert "nonsense" in db.query("SELECT last_error FROM _honker_dead")[0]["last_error"]
 
