@@ -29,6 +29,9 @@ NAMESPACES = (
     "link_cursors",
     "link_batches",
     "link_spokes",
+    "link_gaps",
+    "link_quarantine",
+    "link_refusals",
 )
 """The tables of a tenant file (`test_every_table_has_its_operations` compares)."""
 

@@ -1,9 +1,13 @@
 """The link's own state, beside the events it speaks of and in the same transactions (`docs/decisions/0002-link.md`).
 
-Spoke: which log this is (`link_generations`), what each hub has acknowledged (`link_positions`), hashes of the log at
-some positions (`link_checkpoints`), and the state of the link for other processes to read (`link_status`).
-Hub: how far each spoke's log has come (`link_cursors`), which of our offsets holds which of its offsets
-(`link_batches`), and who is there (`link_spokes`). Times are unix milliseconds.
+A log that is sent: its generations (`link_generations`; `sealed_at` is the last offset that counts), what the other end
+has acknowledged (`link_positions`), hashes at some positions (`link_checkpoints`), and events that the other end put
+into quarantine (`link_refusals`).
+A log that is received: how far each generation has come (`link_cursors`), which of our offsets holds which of the
+sender's (`link_batches`, with the hash behind each), what is missing for good (`link_gaps`), and the quarantine
+(`link_quarantine`). On a hub `node_id` is the spoke, on a spoke the word `hub`.
+The spoke: the state of the link for other processes to read (`link_status`). The hub: who is there (`link_spokes`).
+Times are unix milliseconds.
 """
 
 from __future__ import annotations
@@ -20,9 +24,15 @@ def add(metadata: sa.MetaData) -> None:
     sa.Table(
         "link_generations",
         metadata,
-        sa.Column("topic", sa.Text, primary_key=True),
-        integer("generation"),
+        *_keys("topic"),
+        sa.Column("number", sa.Integer, primary_key=True),
         _bytes("gen_id"),
+        integer("base", default=0),
+        _bytes("parent", null=True),
+        integer("sealed_at", null=True),
+        integer("seen", default=0),
+        text("reason"),
+        integer("created_at"),
         sqlite_with_rowid=False,
     )
     sa.Table(
@@ -57,6 +67,7 @@ def add(metadata: sa.MetaData) -> None:
         text("hint", null=True),
         integer("retry_at", null=True),
         integer("breaks", default=0),
+        integer("skew_ms", null=True),
         sa.CheckConstraint("id = 1"),
     )
     sa.Table(
@@ -69,6 +80,12 @@ def add(metadata: sa.MetaData) -> None:
         _bytes("hash"),
         integer("events"),
         integer("updated_at"),
+        integer("base", default=0),
+        _bytes("parent", null=True),
+        sa.Column("reason", sa.Text, nullable=False, server_default="first"),
+        integer("opened", default=0),
+        integer("stable_offset", null=True),
+        _bytes("stable_hash", null=True),
         sqlite_with_rowid=False,
     )
     sa.Table(
@@ -78,6 +95,9 @@ def add(metadata: sa.MetaData) -> None:
         sa.Column("gen_id", sa.LargeBinary, primary_key=True),
         sa.Column("first_offset", sa.Integer, primary_key=True),
         _bytes("source_offsets"),
+        integer("last_source", null=True),
+        _bytes("hash", null=True),
+        sa.Index("idx_link_batches_last_source", "node_id", "topic", "gen_id", "last_source"),
         sqlite_with_rowid=False,
     )
     sa.Table(
@@ -93,11 +113,46 @@ def add(metadata: sa.MetaData) -> None:
         integer("seen_at"),
         sqlite_with_rowid=False,
     )
+    sa.Table(
+        "link_gaps",
+        metadata,
+        *_keys("node_id", "topic"),
+        sa.Column("gen_id", sa.LargeBinary, primary_key=True),
+        sa.Column("after", sa.Integer, primary_key=True),
+        integer("upto"),
+        integer("noted_at"),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
+        "link_quarantine",
+        metadata,
+        *_keys("node_id", "topic"),
+        sa.Column("gen_id", sa.LargeBinary, primary_key=True),
+        sa.Column("offset", sa.Integer, primary_key=True),
+        text("key", null=True),
+        text("payload"),
+        integer("created_at"),
+        text("code"),
+        text("detail"),
+        integer("noted_at"),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
+        "link_refusals",
+        metadata,
+        *_keys("topic"),
+        sa.Column("gen_id", sa.LargeBinary, primary_key=True),
+        sa.Column("offset", sa.Integer, primary_key=True),
+        text("code"),
+        text("detail"),
+        integer("noted_at"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _keys(*names: str) -> tuple[Any, ...]:
     return tuple(sa.Column(name, sa.Text, primary_key=True) for name in names)
 
 
-def _bytes(name: str) -> Any:
-    return sa.Column(name, sa.LargeBinary, nullable=False)
+def _bytes(name: str, *, null: bool = False) -> Any:
+    return sa.Column(name, sa.LargeBinary, nullable=null)

@@ -17,6 +17,9 @@ import msgspec
 from sync.link.errors import CorruptFrameError, GapError, MalformedError
 
 HASH_BYTES = 16
+MAX_EVENT_BYTES = 3 * 1024 * 1024
+"""A payload that is longer is not carried: `carried` puts a stub in its place."""
+STUB = '{"spoke.stub":'
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -28,6 +31,25 @@ class LogEvent(NamedTuple):
     key: str | None
     payload: str
     created_at: int
+
+
+def carried(offset: int, key: object, payload: object, created_at: object) -> LogEvent:
+    """Return a row of the stream table as it travels.
+
+    Foreign programs can put anything into a row. What the link cannot carry (a payload that is no text or too long,
+    a key that is no text) travels as a stub that says what it stands for: the stream goes on behind it, the receiver
+    puts it into quarantine, and the row itself stays where it is. A function of the row alone, so that both ends
+    agree on the chain.
+    """
+    at = int(created_at) if isinstance(created_at, int | float) and abs(created_at) < 2**62 else 0
+    if isinstance(payload, str) and (key is None or isinstance(key, str)) and len(payload) <= MAX_EVENT_BYTES // 4:
+        return LogEvent(offset, key, payload, at)  # so short that even four bytes a character fit
+    raw = payload if isinstance(payload, bytes) else str(payload).encode("utf-8", "surrogatepass")
+    if isinstance(payload, str) and (key is None or isinstance(key, str)) and len(raw) <= MAX_EVENT_BYTES:
+        return LogEvent(offset, key, payload, at)
+    code = "TOO_LARGE" if len(raw) > MAX_EVENT_BYTES else "NOT_TEXT"
+    digest = blake2b(raw, digest_size=HASH_BYTES).hexdigest()
+    return LogEvent(offset, None, f'{STUB}{{"code":"{code}","bytes":{len(raw)},"blake2b":"{digest}"}}}}', at)
 
 
 def extend(chain: bytes, events: Iterable[LogEvent]) -> bytes:

@@ -18,6 +18,8 @@ class LinkError(Exception):
     code: ClassVar[str] = "INTERNAL"
     permanent: ClassVar[bool] = False
     hint: ClassVar[str] = ""
+    retry_after_ms: int | None = None
+    """The other end asked to be left alone for so long."""
 
 
 class MalformedError(LinkError):
@@ -70,20 +72,33 @@ class CorruptFrameError(LinkError):
     code = "CORRUPT_FRAME"
 
 
-class RolledBackError(LinkError):
-    """The hub has events that this node's log has lost: the database was restored from an older copy."""
+class ParkedError(LinkError):
+    """A stream was healed or forked again and again: two ends disagree in a circle."""
 
-    code = "ROLLED_BACK"
+    code = "PARKED"
     permanent = True
-    hint = "the hub keeps them; restore a newer copy of this node's database"
+    hint = "it is tried again in 10 minutes; `spoke sync status` shows its generations"
 
 
-class DivergedError(LinkError):
-    """The hub's copy of the log and this one tell different stories: two copies of one database wrote on."""
+class StorageFullError(LinkError):
+    """The other end cannot store anything just now."""
 
-    code = "DIVERGED"
-    permanent = True
-    hint = "find the other copy of this database; nothing is sent until one of them is retired"
+    code = "STORAGE_FULL"
+    hint = "nothing is lost: events wait here until there is room there"
+
+
+class OverloadedError(LinkError):
+    """The hub is stopping, or has too much to do."""
+
+    code = "OVERLOADED"
+    hint = "nothing is lost: the link comes back by itself"
+
+
+class SilentError(LinkError):
+    """Nothing was heard of the other end for too long."""
+
+    code = "TIMEOUT"
+    hint = "nothing is lost: the link comes back by itself"
 
 
 _BY_CODE: dict[str, type[LinkError]] = {
@@ -96,8 +111,10 @@ _BY_CODE: dict[str, type[LinkError]] = {
         PlainTextError,
         GapError,
         CorruptFrameError,
-        RolledBackError,
-        DivergedError,
+        ParkedError,
+        StorageFullError,
+        OverloadedError,
+        SilentError,
     )
 }
 

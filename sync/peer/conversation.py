@@ -1,0 +1,364 @@
+"""Runs the streams of one session: frames in, answers of the disk in, frames out; the same for both ends.
+
+Nothing here waits while it holds something: frames to be sent wait in an outbox whose size the windows of the streams
+bound, questions to the disk are answered by two workers (one for logs that are sent, one for logs that are received),
+and the connection is not read while `MAX_UNSTORED` frames wait for the disk, so that TCP holds the other end back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Protocol, TypeAlias
+
+from storage.engine import Database
+from storage.engine.errors import DiskError, EngineError, FullError
+from sync.link import receiver as receiving
+from sync.link import sender as sending
+from sync.link.errors import LinkError, SilentError, StorageFullError
+from sync.link.exchange import Answer, Exchange, Output, Refused, Send
+from sync.link.frames import (
+    Call,
+    Failure,
+    Frame,
+    GoAway,
+    Offer,
+    Ping,
+    Pong,
+    Proof,
+    Renew,
+    Result,
+    Unknown,
+    decode,
+    encode,
+)
+from sync.logs.incoming import IncomingLogs
+from sync.logs.outgoing import OutgoingLogs
+
+log = logging.getLogger("spoke.link")
+
+MAX_UNSTORED = 16
+SAVE_ACKS_EVERY_S = 0.1
+HEARTBEAT_S = 20.0
+SILENCE_S = 45.0
+"""An end that was not heard of for so long is taken for gone."""
+
+ReceiverQuestion: TypeAlias = receiving.LoadPosition | receiving.Store | receiving.LoadHashes | receiving.ReadBack
+
+
+class Socket(Protocol):
+    """What is needed of a WebSocket connection; both ends of `websockets` have it."""
+
+    async def recv(self) -> str | bytes:
+        """The next message."""
+        ...
+
+    async def send(self, message: bytes) -> None:
+        """Send a message; returns when it may be forgotten here."""
+        ...
+
+
+class Handler:
+    """What an end does with frames that belong to no stream; each default is that of an end that does not know them."""
+
+    async def called(self, frame: Call) -> str:
+        """Execute a live call; returns the call event that ends it."""
+        raise NotImplementedError
+
+    def answered(self, frame: Result) -> None:
+        """A live call of ours has ended."""
+
+    def proof_of(self, frame: Renew) -> bytes:
+        """Show again who we are."""
+        raise LinkError("this end has nothing to show")
+
+    async def proved(self, frame: Proof) -> None:
+        """The other end has shown again who it is."""
+
+    def told_time(self, frame: Pong) -> None:
+        """The other end said what its clock shows."""
+
+    def gave_up(self, name: str, error: LinkError) -> None:
+        """A log cannot be sent in this session."""
+
+    async def refused(self, name: str, offset: int, code: str, detail: str) -> None:
+        """An event of ours is in the other end's quarantine."""
+
+    async def moved(self) -> None:
+        """All that has come was worked on: a good moment to say how the session stands."""
+
+
+class _Woken:
+    pass
+
+
+class _Leave(Exception):
+    pass
+
+
+class Conversation:
+    """One session, after both ends know each other."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        db: Database,
+        exchange: Exchange,
+        outgoing: OutgoingLogs,
+        incoming: IncomingLogs,
+        handler: Handler,
+        *,
+        topics: Mapping[str, str],
+        pings: bool,
+        clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`topics` are the topics that are sent, with their names on the wire; `pings`: this end keeps it alive."""
+        self.exchange = exchange
+        self._socket = socket
+        self._db = db
+        self._outgoing = outgoing
+        self._incoming = incoming
+        self._handler = handler
+        self._topics = dict(topics)
+        self._pings = pings
+        self._clock_ms = clock_ms
+        self._monotonic = monotonic
+        self._inputs: asyncio.Queue[Frame | Unknown | Answer | _Woken | Exception] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Frame] = asyncio.Queue()
+        self._to_sender: asyncio.Queue[sending.LoadLineage | sending.Examine | sending.Sample | sending.Fork | sending.Insert | sending.ReadLog] = asyncio.Queue()  # fmt: skip  # noqa: E501
+        self._to_receiver: asyncio.Queue[ReceiverQuestion] = asyncio.Queue()
+        self._acks: dict[int, sending.SaveAck] = {}
+        self._unstored = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._heard = monotonic()
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Go on until the connection breaks or `leave` is called.
+
+        Raises:
+            LinkError: the other end did, or said, something after which the session cannot go on.
+            EngineError: our file cannot be read or written; nothing was acknowledged that is not on disk.
+            Exception: whatever ended the connection.
+        """
+        waiter = self._db.wake.add([("stream", topic) for topic in self._topics])
+        works: list[Coroutine[None, None, None]] = [
+            self._receive(),
+            self._transmit(),
+            self._answer_sender(),
+            self._answer_receiver(),
+            self._watch(),
+        ]
+
+        async def wake() -> None:
+            while True:
+                await waiter.wait()
+                waiter.clear()  # before the read that follows: a commit in between wakes us again
+                self._inputs.put_nowait(_Woken())
+
+        tasks = [asyncio.create_task(self._guard(work)) for work in (*works, wake())]
+        try:
+            await self._carry_out(self.exchange.start())
+            while True:
+                await self._take(await self._inputs.get())
+                if self._inputs.empty():
+                    await self._handler.moved()
+        except _Leave:
+            return
+        finally:
+            self._db.wake.remove(waiter)
+            for task in (*tasks, *self._calls):
+                task.cancel()
+            await asyncio.gather(*tasks, *self._calls, return_exceptions=True)
+            await self._save_acks()
+
+    def leave(self) -> None:
+        """End the session; what was acknowledged is noted."""
+        self._inputs.put_nowait(_Leave())
+
+    def fail(self, error: LinkError) -> None:
+        """End the session with an error, which `run` raises."""
+        self._inputs.put_nowait(error)
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame that belongs to no stream, in its turn."""
+        self._outbox.put_nowait(frame)
+
+    # -- one input -------------------------------------------------------------------------------------------------
+
+    async def _take(self, event: Frame | Unknown | Answer | _Woken | Exception) -> None:
+        now = self._monotonic()
+        match event:
+            case Exception():
+                raise event
+            case _Woken():
+                await self._carry_out(self.exchange.woken())
+            case Ping(sent_ms):
+                self.send(Pong(sent_ms, self._clock_ms()))
+            case Pong():
+                self._handler.told_time(event)
+            case Call():
+                task = asyncio.create_task(self._call(event))
+                self._calls.add(task)
+                task.add_done_callback(self._calls.discard)
+            case Result():
+                self._handler.answered(event)
+            case Renew():
+                self.send(Proof(self._handler.proof_of(event)))
+            case Proof():
+                await self._handler.proved(event)
+            case GoAway(retry_after_ms):
+                error = LinkError("the hub is stopping")
+                error.retry_after_ms = retry_after_ms
+                raise error
+            case Unknown():
+                log.debug("a frame of kind %d, which this version does not know", event.kind)
+            case sending.Lineage() | sending.Examined() | sending.Sampled() | sending.Inserted() | sending.LogRead():
+                await self._carry_out(self.exchange.on_answer(now, event))
+            case (
+                receiving.PositionLoaded()
+                | receiving.Stored()
+                | receiving.NotStored()
+                | receiving.HashesLoaded()
+                | receiving.BackRead()
+            ):
+                await self._carry_out(self.exchange.on_answer(now, event))
+            case _:
+                await self._carry_out(self.exchange.on_frame(now, event))  # type: ignore[arg-type] # raises for others
+
+    async def _carry_out(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case Send(frame):
+                    self._outbox.put_nowait(frame)
+                case sending.GiveUp(stream, error):
+                    self._handler.gave_up(self.exchange.senders[stream].name, error)
+                case Refused(stream, frame):
+                    name = self.exchange.senders[stream].name
+                    await self._handler.refused(name, frame.offset, frame.code, frame.detail)
+                case sending.SaveAck():
+                    self._acks[output.stream] = output
+                case (
+                    receiving.LoadPosition()
+                    | receiving.Store()
+                    | receiving.LoadHashes()
+                    | receiving.ReadBack()
+                ):
+                    self._count(1)
+                    self._to_receiver.put_nowait(output)
+                case _:
+                    self._to_sender.put_nowait(output)
+
+    async def _call(self, frame: Call) -> None:
+        self.send(Result(frame.call_id, await self._handler.called(frame)))
+
+    # -- workers ---------------------------------------------------------------------------------------------------
+
+    async def _guard(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - handed to the session, which raises it
+            self._inputs.put_nowait(error)
+
+    async def _receive(self) -> None:
+        while True:
+            await self._room.wait()
+            message = await self._socket.recv()
+            self._heard = self._monotonic()
+            frame = decode(message)
+            if isinstance(frame, Offer | Failure) or not self._inputs.qsize():
+                self._inputs.put_nowait(frame)
+            else:
+                self._inputs.put_nowait(frame)
+                await asyncio.sleep(0)
+
+    async def _transmit(self) -> None:
+        while True:
+            await self._socket.send(encode(await self._outbox.get()))
+
+    async def _answer_sender(self) -> None:
+        while True:
+            question = await self._to_sender.get()
+            try:
+                answer = await asyncio.to_thread(self._outgoing.answer, question)
+            except LinkError as error:
+                self._handler.gave_up(self.exchange.senders[question.stream].name, error)
+                continue
+            if answer is not None:
+                self._inputs.put_nowait(answer)
+
+    async def _answer_receiver(self) -> None:
+        """Frames that wait are stored in one group: one transaction each, one fsync for all."""
+        waiting: list[ReceiverQuestion] = []
+        while True:
+            if not waiting:
+                waiting.append(await self._to_receiver.get())
+            while not self._to_receiver.empty():
+                waiting.append(self._to_receiver.get_nowait())
+            stores: list[receiving.Store] = []
+            while waiting and isinstance(waiting[0], receiving.Store):
+                stores.append(waiting.pop(0))  # type: ignore[arg-type] # checked above
+            if stores:
+                for answer in await asyncio.gather(*(self._store(question) for question in stores)):
+                    self._inputs.put_nowait(answer)
+                self._count(-len(stores))
+                continue
+            self._inputs.put_nowait(await self._look_up(waiting.pop(0)))
+            self._count(-1)
+
+    async def _store(self, question: receiving.Store) -> receiving.Stored | receiving.NotStored:
+        try:
+            return await self._db.run(lambda tx: self._incoming.store(tx, question))
+        except LinkError as error:
+            log.warning("stream %s: %s: %s", question.name, error.code, error)
+            return receiving.NotStored(question.stream, error)
+        except (FullError, DiskError) as error:
+            full = StorageFullError(f"cannot store events: {error}")
+            full.retry_after_ms = 30_000
+            raise full from error
+
+    async def _look_up(self, question: ReceiverQuestion) -> Answer:
+        match question:
+            case receiving.LoadPosition():
+                return await self._db.read(lambda source: self._incoming.load_position(source, question))
+            case receiving.LoadHashes():
+                return await self._db.read(lambda source: self._incoming.load_hashes(source, question))
+            case receiving.ReadBack():
+                return await self._db.read(lambda source: self._incoming.read_back(source, question))
+            case receiving.Store():
+                return await self._store(question)
+
+    def _count(self, change: int) -> None:
+        self._unstored += change
+        if self._unstored < MAX_UNSTORED:
+            self._room.set()
+        else:
+            self._room.clear()
+
+    async def _watch(self) -> None:
+        """Pings, silence, and the notes of what was acknowledged, which may be late but not often."""
+        pinged = self._monotonic()
+        while True:
+            await asyncio.sleep(SAVE_ACKS_EVERY_S if self._acks else 1.0)
+            await self._save_acks()
+            now = self._monotonic()
+            if now - self._heard > SILENCE_S:
+                raise SilentError(f"nothing was heard for {SILENCE_S:g} s")
+            if self._pings and now - pinged >= HEARTBEAT_S:
+                pinged = now
+                self.send(Ping(self._clock_ms()))
+
+    async def _save_acks(self) -> None:
+        acks, self._acks = self._acks, {}
+        for ack in acks.values():
+            try:
+                await asyncio.to_thread(self._outgoing.answer, ack)
+            except (FullError, DiskError) as error:
+                log.warning("what was acknowledged could not be noted; it will be said again: %s", error)
+            except EngineError:
+                if not self._db.closed:
+                    raise
