@@ -78,8 +78,9 @@ def renewal_due(device: Device, now: int) -> bool:
 
 
 _SELECT = (
-    "SELECT d.id, d.owner_id, d.org_id, o.slug, d.name, d.public_key, d.next_public_key, d.token_id, d.labels, d.scopes,"
-    " d.enabled, d.created_at, d.key_not_after, d.revoked_at FROM devices d JOIN organizations o ON o.id = d.org_id"
+    "SELECT d.id, d.owner_id, d.org_id, o.slug, d.name, d.public_key, d.next_public_key, d.token_id, d.labels,"
+    " d.scopes, d.enabled, d.created_at, d.key_not_after, d.revoked_at"
+    " FROM devices d JOIN organizations o ON o.id = d.org_id"
 )
 
 
@@ -164,8 +165,7 @@ def revoke_device(tx: Transaction, which: str, *, actor_id: str, now: int) -> tu
     if device.revoked_at is not None:
         return device, False
     tx.execute(
-        "UPDATE devices SET enabled = 0, revoked_at = ?, next_public_key = NULL, updated_at = unixepoch()"
-        " WHERE id = ?",
+        "UPDATE devices SET enabled = 0, revoked_at = ?, next_public_key = NULL, updated_at = unixepoch() WHERE id = ?",
         (now, device.id),
     )
     _audit(tx, "revoked", device, actor_id, {})

@@ -1,6 +1,6 @@
-"""Accounts, organisations, members, keys, devices and the audit trail of the hub's system file (`reference/alkdev.md` 1.8).
+"""Accounts, organisations, keys, devices and the audit trail of the hub's system file (`reference/alkdev.md` 1.8).
 
-`info={"hidden": True}` marks what no generated operation shows or takes: hashes of keys, and what proofs are checked with.
+`info={"hidden": True}` marks what no generated operation shows or takes: hashes, and keys that proofs are checked with.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may open a session as which node: key, standing, ratchet; decided and stored in one transaction of `system.db`."""
+"""Who may open a session as which node: key, standing, ratchet; decided and stored in one transaction."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ class Admission:
     standing: Standing
 
 
-def admit_device(
-    tx: Transaction, greeting: Greeting, now_ms: int, *, live: bool, fresh: bytes
-) -> Admission | Refusal:
+def admit_device(tx: Transaction, greeting: Greeting, now_ms: int, *, live: bool, fresh: bytes) -> Admission | Refusal:
     """Judge the HELLO of a node that shows no API key.
 
     Args:

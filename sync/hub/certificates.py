@@ -1,7 +1,7 @@
 """The hub's certificates: a CA of its own that nobody else has to know, and a server certificate that it signs.
 
-In a folder: `ca.pem` and `server.pem`, each a private key with its certificate (0600, so that a crash never leaves a key
-without its certificate), and `ca.crt`, the CA's certificate alone, for whoever joins with an API key.
+In a folder: `ca.pem` and `server.pem`, each a private key with its certificate (0600; one file, so that a crash never
+leaves one without the other), and `ca.crt`, the CA's certificate alone, for whoever joins with an API key.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ipaddress
 import os
 import ssl
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -25,22 +25,16 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from storage.private_file import read_private, write_private
-from sync.link.errors import LinkError
+from sync.link.errors import CertificateError
 from sync.link.pin import spki_sha256
 
+CA_FILE = "ca.pem"
+SERVER_FILE = "server.pem"
 CA_DAYS = 3_652
 SERVER_DAYS = 825
 RENEW_DAYS = 30
 BACKDATED = timedelta(days=1)
 """A machine whose clock is a little slow can join too."""
-
-
-class CertificateError(LinkError):
-    """The hub's certificates are missing, damaged, or there already."""
-
-    code = "CERTIFICATE"
-    permanent = True
-    hint = "`spoke hub init` makes them; `--renew` makes a new server certificate from the CA that there is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +77,14 @@ def make_certificates(folder: Path, names: list[str], now: datetime) -> Certific
         OSError: the files cannot be written.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if (folder / "ca.pem").exists():
+    if (folder / CA_FILE).exists():
         raise CertificateError(f"{folder / 'ca.pem'}: there is a CA already; tokens and nodes rely on it")
     alternatives = _alternatives(names)
     ca = _authority(now)
     server = _server(ca, alternatives, now)
-    _write(folder / "server.pem", server)
+    _write(folder / SERVER_FILE, server)
     write_private(folder / "ca.crt", ca.pem)
-    _write(folder / "ca.pem", ca)  # last: from now on this is done
+    _write(folder / CA_FILE, ca)  # last: from now on this is done
     return Certificates(folder, ca, server)
 
 
@@ -100,9 +94,9 @@ def load_certificates(folder: Path) -> Certificates | None:
     Raises:
         CertificateError: a file is missing, readable by others, or damaged.
     """
-    if not (folder / "ca.pem").exists():
+    if not (folder / CA_FILE).exists():
         return None
-    return Certificates(folder, _read(folder / "ca.pem"), _read(folder / "server.pem"))
+    return Certificates(folder, _read(folder / CA_FILE), _read(folder / SERVER_FILE))
 
 
 def renew_server(found: Certificates, now: datetime, names: list[str] | None = None) -> Certificates:
@@ -113,7 +107,7 @@ def renew_server(found: Certificates, now: datetime, names: list[str] | None = N
         OSError: the file cannot be written; the old one is as it was.
     """
     server = _server(found.ca, _alternatives(found.names if names is None else names), now)
-    _write(found.folder / "server.pem", server)
+    _write(found.folder / SERVER_FILE, server)
     return Certificates(found.folder, found.ca, server)
 
 

@@ -45,7 +45,7 @@ log = logging.getLogger("spoke.hub")
 EACH = Rate(10, 20)
 TOGETHER = Rate(200, 400)
 AUDITED = Rate(1, 60)
-"""Refusals that go into the audit trail: a stranger must not fill the disk. The others are counted into the next one."""
+"""Refusals that the audit trail takes: a stranger must not fill the disk. The others are counted into the next one."""
 
 WORDS = "this token opens nothing here"
 _NO_KEY = bytes(32)
@@ -172,9 +172,7 @@ def _token(tx: Transaction, token_id: str) -> JoinToken | None:
     return found if found.id == token_id else None  # a beginning is enough for people only
 
 
-def _objection(
-    token: JoinToken | None, known: Device | None, asked: Request, said: bytes, now: int
-) -> str | None:
+def _objection(token: JoinToken | None, known: Device | None, asked: Request, said: bytes, now: int) -> str | None:
     proven = proves(token.proof_key if token is not None else _NO_KEY, said, asked.proof)
     if token is None:
         return "unknown token"

@@ -5,6 +5,7 @@ Each kind of signature has a domain of its own, so that none can be used as anot
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,10 +84,8 @@ def open_device_key(path: Path) -> DeviceKey:
     except DeviceKeyError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
-    try:
+    with suppress(FileExistsError):  # another process was faster; its key counts
         DeviceKey.generate().save(path, replace=False)
-    except FileExistsError:
-        pass  # another process was faster; its key counts
     return load_device_key(path)
 
 
@@ -99,9 +98,7 @@ def verifies(public: bytes, signature: bytes, domain: str, *parts: object) -> bo
     return True
 
 
-def sign_hello(
-    key: DeviceKey, nonce: bytes, hub_id: str, node_id: str, ratchet_hash: bytes, boot_id: bytes
-) -> bytes:
+def sign_hello(key: DeviceKey, nonce: bytes, hub_id: str, node_id: str, ratchet_hash: bytes, boot_id: bytes) -> bytes:
     """The signature in HELLO; `ratchet_hash` is `ratchet.hash_of` what HELLO shows."""
     return key.sign(HELLO, nonce, hub_id, node_id, ratchet_hash, boot_id)
 

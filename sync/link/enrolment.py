@@ -1,7 +1,7 @@
 """How a machine joins: four messages, MessagePack, over a WebSocket of the subprotocol `spoke-join.1`.
 
-    hub   CHALLENGE  a nonce, the hub's id, its CA          machine  REQUEST  the token's proof, its public key, signed
-    hub   ENROLLED   its tenant, its first ratchet          or       REFUSED  in the same words for every reason
+hub   CHALLENGE  a nonce, the hub's id, its CA          machine  REQUEST  the token's proof, its public key, signed
+hub   ENROLLED   its tenant, its first ratchet          or       REFUSED  in the same words for every reason
 """
 
 from __future__ import annotations

@@ -125,6 +125,14 @@ class DeviceKeyError(LinkError):
     hint = "restore it, or move it away and join again with a new token: spoke join URL"
 
 
+class CertificateError(LinkError):
+    """The hub's certificates are missing, damaged, or there already."""
+
+    code = "CERTIFICATE"
+    permanent = True
+    hint = "`spoke hub init` makes them; `--renew` makes a new server certificate from the CA that there is"
+
+
 class TokenError(LinkError):
     """This is no join token."""
 

@@ -1,8 +1,8 @@
 """Finding copies of a node: the ratchet, and the epochs of its sessions (`docs/decisions/0011-joining.md`).
 
-A session gives the spoke 32 fresh random bytes; it stores them, together with the session's epoch, says READY, and shows
-them in its next HELLO. Until READY has come, the hub takes what was shown last time as well: a crash in between leaves
-the spoke with one of the two. Whoever shows an older value is a copy, or was restored from one.
+A session gives the spoke 32 fresh random bytes; it stores them, together with the session's epoch, says READY, and
+shows them in its next HELLO. Until READY has come, the hub takes what was shown last time as well: a crash in between
+leaves the spoke with one of the two. Whoever shows an older value is a copy, or was restored from one.
 
 Pure: the clock and the random bytes are arguments. The hub keeps hashes only.
 """
@@ -49,8 +49,8 @@ class Verdict:
     """What to do with a HELLO.
 
     Accepted: store `state`, then send WELCOME with its epoch and the fresh ratchet; a live session of the node is
-    closed with SUPERSEDED. Not accepted: IDENTITY_CONFLICT; `state` is stored too, and `both` says that the live session
-    gets the same.
+    closed with SUPERSEDED. Not accepted: IDENTITY_CONFLICT; `state` is stored too, and `both` says that the live
+    session gets the same.
     """
 
     kind: Kind
@@ -78,9 +78,7 @@ def offer(state: RatchetState, fresh: bytes) -> RatchetState:
     return replace(state, next=hash_of(fresh), older=_older(state.next, state.older))
 
 
-def judge(
-    state: RatchetState | None, shown: bytes, epoch: int, now_ms: int, *, live: bool, fresh: bytes
-) -> Verdict:
+def judge(state: RatchetState | None, shown: bytes, epoch: int, now_ms: int, *, live: bool, fresh: bytes) -> Verdict:
     """Judge a HELLO whose signature, or key, is good.
 
     Args:

@@ -2,10 +2,10 @@
 
     spk1.<pin>.<id>.<secret>
 
-Lower-case base32 without padding, so that it survives being typed. The pin is the SHA-256 of the public key (SPKI) of the
-hub's CA; the word `system` in its place means that the hub's certificate comes from a CA that the machine knows already.
-The secret never travels, and the hub does not keep it: both ends derive a proof key from it, and the machine proves that
-it has it by an HMAC over the hub's nonce and its own public key.
+Lower-case base32 without padding, so that it survives being typed. The pin is the SHA-256 of the public key (SPKI) of
+the hub's CA; the word `system` in its place means that the hub's certificate comes from a CA that the machine knows
+already. The secret never travels, and the hub does not keep it: both ends derive a proof key from it, and the machine
+proves that it has it by an HMAC over the hub's nonce and its own public key.
 """
 
 from __future__ import annotations

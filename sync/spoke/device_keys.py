@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from storage.private_file import sync
 from sync.link.device import DeviceKey, Rotation, load_device_key, open_device_key, request_rotation
 
 
@@ -49,6 +50,6 @@ class DeviceKeys:
         """
         new = load_device_key(self._next)
         self.current().save(self._previous)
-        new.save(self._path)
-        self._next.unlink()
+        self._next.replace(self._path)
+        sync(self._path.parent)
         return new
