@@ -25,9 +25,7 @@ def token() -> None:
 @token.command()
 @click.option("--tenant", default="local", show_default=True, help="The tenant whose file its events go to.")
 @click.option("--minutes", default=60, show_default=True, type=click.IntRange(1), help="How long it can be used.")
-@click.option(
-    "--uses", default=1, show_default=True, type=click.IntRange(1), help="How many nodes may join with it."
-)
+@click.option("--uses", default=1, show_default=True, type=click.IntRange(1), help="How many nodes may join with it.")
 @click.option("--node", help="The only node that may join with it, also when it was revoked or has lost its key.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Given to the node; may be repeated.")
 @click.option("--scope", "scopes", multiple=True, help="What the node may do, such as call:*; everything if not given.")

@@ -1,4 +1,4 @@
-"""The ratchet: a model of the copies of a node, in which a sole owner always gets in and two copies are always found."""
+"""The ratchet: a model of the copies of a node, a sole owner always gets in, two copies are always found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def value(number: int) -> bytes:
     return number.to_bytes(32)
 
 
-def hello(state: RatchetState | None, shown: int, epoch: int, at: int, *, live: bool = False, fresh: int = 0) -> Verdict:
+def hello(
+    state: RatchetState | None, shown: int, epoch: int, at: int, *, live: bool = False, fresh: int = 0
+) -> Verdict:
     return judge(state, value(shown), epoch, at, live=live, fresh=value(fresh))
 
 
