@@ -27,10 +27,12 @@ def client_context(ca_pem: str | None) -> ssl.SSLContext:
     Raises:
         TrustError: these are no certificates.
     """
-    try:
-        context = ssl.create_default_context(cadata=ca_pem)
-    except (ssl.SSLError, ValueError) as error:
-        raise TrustError("the hub's CA that this node was given is no certificate (PEM)") from error
+    context = ssl.create_default_context() if ca_pem is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_pem is not None:  # an empty text is no CA, and must not become those of the system
+        try:
+            context.load_verify_locations(cadata=ca_pem)
+        except (ssl.SSLError, ValueError, TypeError) as error:
+            raise TrustError("the hub's CA that this node was given is no certificate (PEM)") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -71,7 +73,7 @@ def explain(error: BaseException, url: str) -> TrustError | None:
         return None
     host = urlsplit(url).hostname or url
     if not isinstance(found, ssl.SSLCertVerificationError):
-        reason = (found.reason or str(found)).replace("_", " ").lower()
+        reason = (getattr(found, "reason", None) or str(found)).replace("_", " ").lower()
         return TrustError(f"TLS with {host} failed ({reason}): does it speak TLS?")
     if found.verify_code in _CHAIN:
         return TrustError(f"wrong CA: the certificate of {host} is not from a CA that this node trusts")
