@@ -39,6 +39,10 @@ class HubSettings(Section):
     """`wss://…` or, for this machine only, `ws://127.0.0.1:PORT`."""
     api_key: SecretStr | None = None
     """Made on the hub with `spoke hub key create NAME`."""
+    ca: str | None = None
+    """Certificates (PEM) of the only CAs that may vouch for the hub; those of the system if not set."""
+    hub_id: str | None = None
+    """The hub that this machine's own key is enrolled at, written by `spoke join` with a token."""
     allow_plain: bool = False
     """Accept `ws://` to another machine: the key and the data then travel readable."""
 
@@ -173,10 +177,14 @@ def load(paths: Paths) -> Settings:
         raise ConfigError(f"{paths.config_file}: {'; '.join(problems)}") from error
 
 
-def save_hub(paths: Paths, url: str, api_key: str) -> None:
-    """Remember the hub and the key, readable by this user alone; replaces what was there, whole or not at all."""
+def save_hub(
+    paths: Paths, url: str, *, api_key: str | None = None, ca: str | None = None, hub_id: str | None = None
+) -> None:
+    """Remember the hub, readable by this user alone; replaces what was there, whole or not at all."""
     paths.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(paths.hub_file, json.dumps({"hub": {"url": url, "api_key": api_key}}))
+    said = {"url": url, "api_key": api_key, "ca": ca, "hub_id": hub_id}
+    known = {name: value for name, value in said.items() if value is not None}
+    write_private(paths.hub_file, json.dumps({"hub": known}))
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -26,8 +26,13 @@ class Paths:
 
     @property
     def hub_file(self) -> Path:
-        """Address and key of the hub, mode 0600, written by `spoke join`."""
+        """Address, key and CA of the hub, mode 0600, written by `spoke join`."""
         return self.data_dir / "hub.json"
+
+    @property
+    def device_key(self) -> Path:
+        """The private key of this machine, mode 0600, made by `spoke join`."""
+        return self.data_dir / "device.pem"
 
     @property
     def socket(self) -> Path:
@@ -63,6 +68,11 @@ class Paths:
     def hub_dir(self) -> Path:
         """The files of the hub, when this machine is one."""
         return self.data_dir / "hub"
+
+    @property
+    def hub_certificates(self) -> Path:
+        """The hub's CA and server certificate, made by `spoke hub init`."""
+        return self.hub_dir / "tls"
 
     @property
     def daemon_lock(self) -> Path:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.crypto import DEFAULT_VERSION, generate_encryption_key
 from storage.engine.errors import EngineError
-from storage.private_file import write_private
+from storage.private_file import read_private, write_private
 
 CREDENTIAL = "spoke-keyring"
 """The name of the systemd credential (`LoadCredential=spoke-keyring:…`)."""
@@ -65,11 +64,7 @@ def load_keyring(path: Path) -> Keyring:
     credential = Path(folder) / CREDENTIAL if folder else None
     chosen = credential if credential is not None and credential.exists() else path
     try:
-        with chosen.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077 and chosen is path:
-                raise KeyringError(f"{chosen}: others may read it (mode {mode:o}); chmod 600, and rotate the keys")
-            text = file.read(65_536)
+        text = read_private(path) if chosen is path else chosen.read_bytes()
     except OSError as error:
         raise KeyringError(f"{chosen}: {error.strerror}") from error
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 
@@ -31,6 +33,22 @@ def write_private(path: Path, text: str, *, replace: bool = True) -> None:
     finally:
         new.unlink(missing_ok=True)
     sync(path.parent)
+
+
+def read_private(path: Path, limit: int = 65_536) -> bytes:
+    """Read a file that nobody else may read, at most `limit` bytes of it.
+
+    Raises:
+        PermissionError: others may read it, too; `strerror` says so.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if mode & 0o077:
+            raise PermissionError(
+                errno.EPERM, f"others may read it (mode {mode:o}); chmod 600, and rotate the keys", str(path)
+            )
+        return file.read(limit)
 
 
 def sync(path: Path) -> None:

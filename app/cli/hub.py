@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.context import Context, camel, json_option, new_id, print_json, say
+from app.cli.context import Context, camel, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from storage.engine import Database
-from storage.tenants import open_system_database
+from app.cli.hub_devices import devices, revoke_node
+from app.cli.hub_files import hub_directory, system_file
+from app.cli.hub_init import init
+from app.cli.hub_token import token
 
 if TYPE_CHECKING:
     from sync.hub.server import Hub
@@ -28,8 +28,9 @@ def hub() -> None:
 
     \b
     Example:
-      spoke hub key create workshop-pc > key.txt
-      spoke hub run
+      spoke hub init
+      spoke hub token create > token.txt
+      spoke hub run --host 0.0.0.0
     """
 
 
@@ -47,24 +48,22 @@ def run(context: Context, host: str, port: int, tls_cert: Path | None, tls_key: 
     Example:
       spoke hub run --host 0.0.0.0 --tls-cert hub.pem --tls-key hub.key
 
-    Prints the address to stderr once it listens. An event is acknowledged after it is on disk.
+    Uses the certificates of `spoke hub init` when there are any and no others are given. Prints the address to stderr
+    once it listens. An event is acknowledged after it is on disk.
     """
-    import ssl
-
     from app.cli.run import log_to_stderr
+    from sync.hub.certificates import SERVER_FILE, load_certificates, renewed_if_due, server_context
     from sync.hub.server import Hub
 
     tls = None
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key belong together")
     if tls_cert is not None:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            tls.load_cert_chain(tls_cert, tls_key)
-        except (OSError, ssl.SSLError) as error:
-            raise CommandError(f"{tls_cert}: {error}", hint="both must be PEM files", code=ExitCode.CONFIG) from error
+        tls = server_context(tls_cert, tls_key)
+    elif (own := load_certificates(context.paths.hub_certificates)) is not None:
+        tls = server_context(renewed_if_due(own, now()).folder / SERVER_FILE)
     log_to_stderr()
-    folder = _directory(context)
+    folder = hub_directory(context)
     server = Hub(folder, host=host, port=port, tls=tls, allow_plain=allow_plain)
     asyncio.run(_serve(server, folder, "wss" if tls else "ws", host))
 
@@ -108,7 +107,7 @@ def create(context: Context, spoke_name: str, tenant: str, days: int | None, as_
     """
     from sync.hub.keys import create_key
 
-    with _system(context) as db:
+    with system_file(context) as db:
         ends = None if days is None else int(time.time()) + days * 86_400
         made = create_key(db, spoke_name, tenant, expires_at=ends)
     if as_json:
@@ -130,7 +129,7 @@ def list_(context: Context, as_json: bool) -> None:
     """
     from sync.hub.keys import list_spoke_keys
 
-    with _system(context) as db, db.snapshot() as snapshot:
+    with system_file(context) as db, db.snapshot() as snapshot:
         keys = list_spoke_keys(snapshot)
     if as_json:
         print_json(camel(keys))
@@ -154,7 +153,7 @@ def revoke(context: Context, key_id: str, as_json: bool) -> None:
     from storage.identity.api_keys import find_key, revoke_key
     from sync.hub.keys import operator
 
-    with _system(context) as db, db.transaction() as tx:
+    with system_file(context) as db, db.transaction() as tx:
         found = find_key(tx, key_id)
         ended = revoke_key(tx, found.id, actor_id=operator(tx).id, now=int(time.time()))
     if as_json:
@@ -181,7 +180,7 @@ def rotate(context: Context, key_id: str, grace: int, as_json: bool) -> None:
     from storage.identity.api_keys import rotate_key
     from sync.hub.keys import operator
 
-    with _system(context) as db, db.transaction() as tx:
+    with system_file(context) as db, db.transaction() as tx:
         new = rotate_key(tx, key_id, actor_id=operator(tx).id, now=int(time.time()), grace_s=grace)
     if as_json:
         print_json({"id": new.id, "key": new.secret})
@@ -202,8 +201,8 @@ def tenants(context: Context, as_json: bool) -> None:
     """
     from storage.tenant_files import LATEST, list_tenant_files, plan_migrations
 
-    with _system(context) as db:
-        plan_migrations(db, _directory(context))
+    with system_file(context) as db:
+        plan_migrations(db, hub_directory(context))
         with db.snapshot() as snapshot:
             found = list_tenant_files(snapshot)
     if as_json:
@@ -238,7 +237,7 @@ def call_(context: Context, operation: str, input_json: str) -> None:
     registry = system_registry()
     value = parse_json(input_json, "the input")
     registry.check(operation, value)
-    with _system(context) as db:
+    with system_file(context) as db:
         with db.transaction() as tx:
             who = Identity(operator(tx).id, ("*",))
         if registry.is_transactional(operation):
@@ -261,7 +260,7 @@ def spokes(context: Context, as_json: bool) -> None:
     """
     from app.views.hub import list_spokes
 
-    found = list_spokes(_directory(context))
+    found = list_spokes(hub_directory(context))
     if as_json:
         print_json(camel(found))
         return
@@ -272,18 +271,7 @@ def spokes(context: Context, as_json: bool) -> None:
         click.echo(f"{row.tenant:<12} {row.name:<24} {state:<10} {row.events:>10} events")
 
 
-def _directory(context: Context) -> Path:
-    """The hub's own folder inside the data directory, so that one machine can be both."""
-    context.make_data_dir()
-    folder = context.paths.hub_dir
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
-@contextmanager
-def _system(context: Context) -> Iterator[Database]:
-    db = open_system_database(_directory(context) / "system.db")
-    try:
-        yield db
-    finally:
-        db.close()
+hub.add_command(init)
+hub.add_command(token)
+hub.add_command(devices)
+hub.add_command(revoke_node)

@@ -1,15 +1,16 @@
-"""Accounts, organisations, members, keys and the audit trail of the hub's system file (`reference/alkdev.md` 1.8).
+"""Accounts, organisations, keys, devices and the audit trail of the hub's system file (`reference/alkdev.md` 1.8).
 
-`info={"hidden": True}` marks what no generated operation shows or takes: hashes of keys.
+`info={"hidden": True}` marks what no generated operation shows or takes: hashes, and keys that proofs are checked with.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from storage.tables.columns import EMPTY, Flag, Json, common, integer, one_of, reference, text
+from storage.tables.columns import EMPTY, NONE, Flag, Json, common, integer, one_of, reference, text
 
 _ON = sa.text("1")
+_HIDDEN = {"hidden": True}
 
 
 def add(metadata: sa.MetaData) -> None:
@@ -53,7 +54,7 @@ def add(metadata: sa.MetaData) -> None:
         metadata,
         *common(),
         reference("owner_id", "accounts.id", "CASCADE"),
-        sa.Column("key_hash", sa.Text, nullable=False, unique=True, info={"hidden": True}),
+        sa.Column("key_hash", sa.Text, nullable=False, unique=True, info=_HIDDEN),
         text("name", null=True),
         sa.Column("enabled", Flag, nullable=False, server_default=_ON),
         integer("expires_at", null=True),
@@ -76,6 +77,52 @@ def add(metadata: sa.MetaData) -> None:
         integer("revoked_at", null=True),
         one_of("credential_type", "ssh_key", "cert_authority"),
         sa.Index("idx_peer_credentials_owner_id", "owner_id"),
+    )
+    sa.Table(
+        "join_tokens",
+        metadata,
+        *common(),
+        reference("owner_id", "accounts.id", "CASCADE"),
+        reference("org_id", "organizations.id", "CASCADE"),
+        sa.Column("proof_key", sa.LargeBinary, nullable=False, info=_HIDDEN),
+        text("node_id", null=True),
+        sa.Column("labels", Json, nullable=False, server_default=EMPTY),
+        sa.Column("scopes", Json, nullable=False, server_default=NONE),
+        integer("uses_left", default=1),
+        integer("expires_at"),
+        integer("revoked_at", null=True),
+        sa.Index("idx_join_tokens_owner_id", "owner_id"),
+        sa.Index("idx_join_tokens_org_id", "org_id"),
+    )
+    sa.Table(
+        "devices",
+        metadata,
+        *common(),
+        reference("owner_id", "accounts.id", "RESTRICT"),
+        reference("org_id", "organizations.id", "RESTRICT"),
+        text("name"),
+        sa.Column("public_key", sa.LargeBinary, nullable=False),
+        sa.Column("next_public_key", sa.LargeBinary, nullable=True),
+        text("token_id"),
+        sa.Column("labels", Json, nullable=False, server_default=EMPTY),
+        sa.Column("scopes", Json, nullable=False, server_default=NONE),
+        sa.Column("enabled", Flag, nullable=False, server_default=_ON),
+        integer("key_not_after"),
+        integer("revoked_at", null=True),
+        sa.Index("idx_devices_owner_id", "owner_id"),
+        sa.Index("idx_devices_org_id", "org_id"),
+    )
+    sa.Table(
+        "ratchets",
+        metadata,
+        sa.Column("node_id", sa.Text, primary_key=True),
+        sa.Column("current", sa.LargeBinary, nullable=False, info=_HIDDEN),
+        sa.Column("next", sa.LargeBinary, nullable=True, info=_HIDDEN),
+        sa.Column("older", sa.LargeBinary, nullable=False, info=_HIDDEN),
+        integer("epoch"),
+        integer("last_seen_ms"),
+        sa.Column("races_ms", Json, nullable=False, server_default=NONE),
+        sqlite_with_rowid=False,
     )
     sa.Table(
         "audit_logs",

@@ -58,7 +58,7 @@ def create_key(db: Database, spoke: str, tenant: str = "local", *, expires_at: i
     check_name(tenant)
     with db.transaction() as tx:
         boss = operator(tx)
-        org = _organization(tx, tenant, boss)
+        org = open_organization(tx, tenant, boss)
         account = _account(tx, f"{spoke}@{tenant}.spoke", spoke, boss)
         add_member(tx, org.id, account.id, actor_id=boss.id)
         return create_api_key(tx, account.id, actor_id=boss.id, name=spoke, expires_at=expires_at).secret
@@ -120,7 +120,12 @@ def _account(tx: Transaction, email: str, name: str, boss: Account) -> Account:
         return create_account(tx, email, name, "service", actor_id=boss.id)
 
 
-def _organization(tx: Transaction, slug: str, boss: Account) -> Organization:
+def open_organization(tx: Transaction, slug: str, boss: Account) -> Organization:
+    """A tenant's organisation, made when it is missing.
+
+    Raises:
+        IdentityError: the name is none.
+    """
     try:
         return find_organization(tx, slug)
     except UnknownIdentityError:

@@ -101,6 +101,84 @@ class SilentError(LinkError):
     hint = "nothing is lost: the link comes back by itself"
 
 
+class SupersededError(LinkError):
+    """A newer session of the same node is here; this one ends, and nothing of it is stored any more."""
+
+    code = "SUPERSEDED"
+    hint = "nothing to do, unless it goes on: then two copies of this node run"
+
+
+class IdentityConflictError(LinkError):
+    """Two copies of this node are alive: one database was copied to another machine, or restored beside it."""
+
+    code = "IDENTITY_CONFLICT"
+    permanent = True
+    hint = "stop the other copy, or give this one an identity of its own; what is recorded here waits and is not lost"
+
+
+class RevokedError(LinkError):
+    """The hub's operator has revoked this node."""
+
+    code = "REVOKED"
+    permanent = True
+    hint = "local work goes on; ask the hub's operator for a token for this node, then: spoke join URL"
+
+
+class KeyExpiredError(LinkError):
+    """The node's key is past its date, and past the time in which it could still be renewed."""
+
+    code = "KEY_EXPIRED"
+    permanent = True
+    hint = "is the clock right? Else ask the hub's operator for a token for this node, then: spoke join URL"
+
+
+class DeviceKeyError(LinkError):
+    """The file of the node's key is missing, readable by others, or no key."""
+
+    code = "DEVICE_KEY"
+    permanent = True
+    hint = "restore it, or move it away and join again with a new token: spoke join URL"
+
+
+class CertificateError(LinkError):
+    """The hub's certificates are missing, damaged, or there already."""
+
+    code = "CERTIFICATE"
+    permanent = True
+    hint = "`spoke hub init` makes them; `--renew` makes a new server certificate from the CA that there is"
+
+
+class TokenError(LinkError):
+    """This is no join token."""
+
+    code = "BAD_TOKEN"
+    permanent = True
+    hint = "make one on the hub: spoke hub token create; copy all of it, it begins with spk1."
+
+
+class JoinRefusedError(LinkError):
+    """The hub did not take the token; for every reason the same words."""
+
+    code = "JOIN_REFUSED"
+    permanent = True
+    hint = "tokens work once and for an hour: make a new one on the hub: spoke hub token create"
+
+
+class RateError(LinkError):
+    """Too many came at once."""
+
+    code = "RATE"
+    hint = "try again in a few seconds"
+
+
+class TrustError(LinkError):
+    """The other end is not the hub that it should be, or TLS with it failed: nothing was sent to it."""
+
+    code = "TLS"
+    permanent = True
+    hint = "is this the address of the hub, and is nothing in between?"
+
+
 _BY_CODE: dict[str, type[LinkError]] = {
     kind.code: kind
     for kind in (
@@ -115,6 +193,13 @@ _BY_CODE: dict[str, type[LinkError]] = {
         StorageFullError,
         OverloadedError,
         SilentError,
+        SupersededError,
+        IdentityConflictError,
+        RevokedError,
+        KeyExpiredError,
+        TokenError,
+        JoinRefusedError,
+        RateError,
     )
 }
 
