@@ -43,8 +43,21 @@ class HubSettings(Section):
     """Certificates (PEM) of the only CAs that may vouch for the hub; those of the system if not set."""
     hub_id: str | None = None
     """The hub that this machine's own key is enrolled at, written by `spoke join` with a token."""
+    more_urls: list[str] = []
+    """Further addresses of the same hub, tried in turn when one does not answer."""
+    proxy: str | None = None
+    """`http://…` or `socks5://…`; without it, what HTTPS_PROXY says."""
+    streams: list[str] = []
+    """Streams that are sent beside `call-protocol` and `session-events`."""
+    follows: list[str] = []
+    """Streams of other nodes of this tenant to receive, as patterns: `session-events@*`."""
     allow_plain: bool = False
     """Accept `ws://` to another machine: the key and the data then travel readable."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the hub is, in the order in which it is tried."""
+        return (() if self.url is None else (self.url,)) + tuple(self.more_urls)
 
 
 class FileSettings(Section):

@@ -93,7 +93,7 @@ def _frames() -> str:
     from sync.link.frames import decode, encode, pack, unpack
 
     events = [LogEvent(1, "k", "x" * 10_000, 0)]
-    frame = pack(0, 0, events, b"h")
+    frame = pack(0, 1, 0, events, b"h")
     _expect(frame.compressed, "a large frame is compressed")
     _expect(unpack(frame) == events, "a frame gives back its events")
     _expect(decode(encode(frame)) == frame, "a message gives back its frame")
@@ -137,7 +137,7 @@ def _hub() -> str:
     from sync.hub.keys import create_key
     from sync.hub.server import Hub
     from sync.spoke.status import read_status
-    from sync.spoke.uplink import Uplink
+    from sync.spoke.uplink import Dialling, Uplink
 
     async def work(folder: Path) -> None:
         system = open_system_database(folder / "system.db")
@@ -151,7 +151,8 @@ def _hub() -> str:
                 group.create_task(hub.run(stop, lambda _: ready.set()))
                 await ready.wait()
                 url = f"ws://127.0.0.1:{hub.port}"
-                link = Uplink(node, url=url, api_key=key, name="selftest", agent="selftest", random=lambda: 0.0)
+                dialling = Dialling((url,), api_key=key)
+                link = Uplink(node, dialling=dialling, name="selftest", agent="selftest", random=lambda: 0.0)
                 group.create_task(link.run(stop))
                 node.stream("call-protocol").publish({"type": "selftest"})
                 waiter = node.wake.add([("link", "status")])

@@ -38,20 +38,36 @@ def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Servic
         "ingest": partial(ingest.run, db, settings.ingest.folder or paths.inbox),
     }
     hub = settings.hub
-    if hub.url is not None and hub.api_key is not None:
-        from sync.spoke.uplink import Uplink  # costs 100 ms, and a node without a hub does without
-
-        uplink = Uplink(
-            db,
-            url=hub.url,
-            api_key=hub.api_key.get_secret_value(),
-            name=settings.name,
-            agent=f"spoke/{__version__}",
-            random=random.random,
-            allow_plain=hub.allow_plain,
-        )
-        found["uplink"] = uplink.run
+    if hub.url is not None:
+        found["uplink"] = partial(_keep_link, db, settings, paths)
     return found
+
+
+async def _keep_link(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:
+    # Imported late: it costs 100 ms, and a node without a hub does without.
+    from sync.link.device import load_device_key
+    from sync.spoke.uplink import Dialling, Uplink
+
+    hub = settings.hub
+    dialling = Dialling(
+        urls=hub.addresses,
+        api_key=None if hub.api_key is None else hub.api_key.get_secret_value(),
+        device_key=None if hub.api_key is not None else load_device_key(paths.device_key),
+        hub_id=hub.hub_id,
+        ca_pem=hub.ca,
+        allow_plain=hub.allow_plain,
+        proxy=hub.proxy,
+    )
+    uplink = Uplink(
+        db,
+        dialling=dialling,
+        name=settings.name,
+        agent=f"spoke/{__version__}",
+        random=random.random,
+        streams=tuple(hub.streams),
+        follows=tuple(hub.follows),
+    )
+    await uplink.run(stop)
 
 
 async def _serve_api(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""The hub: a WebSocket server that takes spokes' streams into their tenants' files."""
+"""The hub: a WebSocket server that takes spokes' streams into their tenants' files, and sends calls down."""
 
 from __future__ import annotations
 
@@ -6,34 +6,48 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
+import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from storage.engine import Database, Transaction
+from storage.engine import Database, Snapshot
 from storage.engine.errors import EngineError
 from storage.identity.api_keys import note_use
 from storage.process_lock import ProcessLock
 from storage.tenant_files import file_of
 from storage.tenants import open_system_database, open_tenant_database
-from sync.hub import ingest
+from sync.hub import enrol
 from sync.hub.keys import Principal, authenticate
-from sync.link import hub_core as core
-from sync.link.chain import Cursor
-from sync.link.errors import LOOPBACK, LinkError, MalformedError, PlainTextError, UnauthorizedError
-from sync.link.frames import MAX_FRAME_BYTES, SUBPROTOCOL, Failure, Hello, decode, encode
+from sync.hub.session import Peer, Presence, Reception, hub_id_of, still_welcome
+from sync.link import enrolment
+from sync.link.errors import LOOPBACK, LinkError, OverloadedError, PlainTextError, UnauthorizedError
+from sync.link.frames import MAX_FIRST_FRAME_BYTES, SUBPROTOCOL, Call, Failure, encode
+from sync.link.rate import Gate, Rate
+from sync.logs.incoming import Stable
 
 log = logging.getLogger("spoke.hub")
 
-HELLO_TIMEOUT_S = 5.0
-MAX_QUEUED_MESSAGES = 16
-"""Messages that wait for the disk, per connection; then TCP holds the spoke back."""
+MAX_QUEUED_MESSAGES = 4
+"""Messages that wait to be read, per connection; then TCP holds the spoke back."""
+HANDSHAKES_EACH = Rate(10, 50)
+HANDSHAKES = Rate(200, 400)
+"""Upgrades a second and at once: of one address, and of all."""
+REVIEW_EVERY_S = 30.0
+REVIEW_AFTER_S = 0.2
+"""Sessions are looked at so soon after `system.db` changed: a revoked key is cut off within 2 seconds."""
+DRAIN_S = 5.0
+RETRY_AFTER_MS = 2_000
 
 
 class Hub:
@@ -50,25 +64,36 @@ class Hub:
         host: str = "127.0.0.1",
         port: int = 7710,
         tls: ssl.SSLContext | None = None,
+        ca_pem: str | None = None,
         allow_plain: bool = False,
+        stable: Stable = "acked",
         clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
     ) -> None:
+        """`ca_pem` is the CA that join tokens pin; `stable` says what spokes may forget (`sync.logs.incoming`)."""
         if tls is None and host not in LOOPBACK and not allow_plain:
             raise PlainTextError(f"{host} without TLS would show keys and data to the network")
         self._data_dir = data_dir
         self._host = host
         self._port = port
         self._tls = tls
+        self._ca_pem = ca_pem
+        self._stable = stable
         self._clock_ms = clock_ms
         self._tenants: dict[str, Database] = {}
         self._system: Database | None = None
         self._server: Server | None = None
+        self._reception: Reception | None = None
+        self._desk: enrol.Desk | None = None
         self._opening = asyncio.Lock()
+        self._gate = Gate(HANDSHAKES_EACH, HANDSHAKES)
         # Weak: an upgrade that fails after the key was checked never reaches `_connection`.
         self._principals: WeakKeyDictionary[ServerConnection, Principal] = WeakKeyDictionary()
+        self._present: dict[str, Presence] = {}
         self.hub_id = ""
         self.on_tenant: Callable[[str, Database], None] = lambda slug, db: None
         """Called once for every tenant file that is opened; it stays open until `closing` is set."""
+        self.on_call: Callable[[Peer, Call], Coroutine[Any, Any, str]] = _knows_none
+        """Executes a live call of a spoke; returns the call event that ends it."""
         self.closing = asyncio.Event()
         """Set when files are about to be closed: whoever works on them ends."""
         self.drain: Callable[[], Awaitable[None]] = _nobody
@@ -78,6 +103,11 @@ class Hub:
     def tenants(self) -> Mapping[str, Database]:
         """The tenant files that are open."""
         return self._tenants
+
+    @property
+    def present(self) -> Mapping[str, Presence]:
+        """The sessions that are open, by node id."""
+        return self._present
 
     @property
     def system(self) -> Database:
@@ -101,23 +131,43 @@ class Hub:
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with ProcessLock(self._data_dir / "hub.lock"):
             self._system = open_system_database(self._data_dir / "system.db")
+            review: asyncio.Task[None] | None = None
             try:
                 self.hub_id = _hub_id(self._system)
+                self._desk = enrol.Desk(self.hub_id, self._ca_pem)
+                self._reception = Reception(
+                    system=self._system,
+                    hub_id=self.hub_id,
+                    tenant=self.tenant,
+                    present=self._present,
+                    stable=self._stable,
+                    on_call=lambda peer, frame: self.on_call(peer, frame),
+                    clock_ms=self._clock_ms,
+                )
                 async with serve(
                     self._connection,
                     self._host,
                     self._port,
                     ssl=self._tls,
                     process_request=self._authenticate,
-                    subprotocols=[Subprotocol(SUBPROTOCOL)],
+                    subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol(enrolment.SUBPROTOCOL)],
                     compression=None,
-                    max_size=MAX_FRAME_BYTES,
+                    max_size=MAX_FIRST_FRAME_BYTES,
                     max_queue=MAX_QUEUED_MESSAGES,
+                    open_timeout=5,
+                    ping_interval=None,  # the spoke pings; `Conversation` notices silence
+                    close_timeout=2,
                     server_header=None,
                 ) as self._server:
+                    review = asyncio.create_task(self._review())
                     ready(self)
                     await stop.wait()
+                    await self._say_goodbye()
             finally:
+                if review is not None:
+                    review.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await review
                 self.closing.set()
                 await self.drain()
                 for db in self._tenants.values():
@@ -125,12 +175,38 @@ class Hub:
                 self._tenants.clear()
                 self._system.close()
 
+    async def call(self, node_id: str, operation_id: str, value: Any, *, deadline_ms: int | None = None) -> Any:
+        """Call an operation of a spoke that is here, live; returns the decoded call event that ends it.
+
+        Stored nowhere on the way: when the session ends before the answer has come, nobody knows whether it ran.
+
+        Raises:
+            LinkError: the spoke is not here, or leaves before it has answered.
+        """
+        presence = self._present.get(node_id)
+        if presence is None:
+            raise LinkError(f"node {node_id} is not here")
+        frame = Call(str(uuid.uuid4()), operation_id, msgspec.Raw(msgspec.json.encode(value)), deadline_ms)
+        return msgspec.json.decode(await presence.link.call(presence.conversation, frame))
+
     # -- who is it -------------------------------------------------------------------------------------------------
 
     async def _authenticate(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer 401 before the upgrade when the key opens nothing."""
+        """Hold everybody to a rate; answer 401 before the upgrade when a key was shown that opens nothing.
+
+        A node with a key of its own shows none here: it signs the challenge.
+        """
         assert self._system is not None, "serving"
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        address = str((connection.remote_address or ("?",))[0])
+        wait_s = self._gate.admit(address, time.monotonic())
+        if wait_s:
+            response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections at once\n")
+            response.headers["Retry-After"] = str(round(wait_s + 0.5))
+            return response
+        shown = request.headers.get("Authorization")
+        if shown is None:
+            return None
+        scheme, _, key = shown.partition(" ")
         try:
             if scheme.lower() != "bearer" or not key:
                 raise UnauthorizedError("no key was shown")
@@ -171,99 +247,68 @@ class Hub:
                 return await asyncio.to_thread(open_and_close)
         return int(await known.read(lambda snapshot: snapshot.rows("PRAGMA user_version")[0][0]))
 
-    # -- one connection --------------------------------------------------------------------------------------------
+    # -- sessions --------------------------------------------------------------------------------------------------
 
     async def _connection(self, connection: ServerConnection) -> None:
-        principal = self._principals.pop(connection)
-        db = await self.tenant(principal.tenant)
-        session = core.HubCore(self.hub_id)
-        hello: Hello | None = None
+        assert self._system is not None, "serving"
+        assert self._desk is not None, "serving"
+        assert self._reception is not None, "serving"
+        if connection.subprotocol == enrolment.SUBPROTOCOL:
+            await enrol.enrol(connection, self._system, self._desk)
+            return
         try:
-            hello = await self._greet(connection, session, db, principal)
-            await _Ingest(connection, session, db, hello.node_id, self._clock_ms).run()
+            await self._reception.serve(connection, self._principals.pop(connection, None))
         except LinkError as error:
-            log.warning("%s %s: %s: %s", principal.name, _peer(connection), error.code, error)
+            log.warning("%s: %s: %s", _peer(connection), error.code, error)
             await _refuse(connection, error)
         except EngineError as error:
-            # A full or failing disk: nothing was acknowledged, the spoke keeps its events and comes back.
-            log.error("%s: %s", principal.name, error)
+            # A failing disk: nothing was acknowledged, the spoke keeps its events and comes back.
+            log.error("%s: %s", _peer(connection), error)
             await _refuse(connection, LinkError(f"the hub cannot store events: {error}"))
         except ConnectionClosed:
-            log.info("%s %s has left", principal.name, _peer(connection))
+            log.info("%s has left", _peer(connection))
+
+    async def _review(self) -> None:
+        """Sessions whose key was revoked end at once; those that are old show their key again."""
+        waiter = self.system.wake.add(None)
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(REVIEW_EVERY_S):
+                        await waiter.wait()
+                await asyncio.sleep(REVIEW_AFTER_S)  # many commits come together when many spokes do
+                waiter.clear()
+                open_now = list(self._present.values())
+                now = self._clock_ms() // 1000
+                verdicts = await self.system.read(partial(_review, sessions=open_now, now=now))
+                for presence, error in zip(open_now, verdicts, strict=True):
+                    try:
+                        if error is not None:
+                            raise error
+                        if presence.peer.key_id is None:
+                            presence.renew(time.monotonic())
+                    except LinkError as reason:
+                        presence.end(reason)
         finally:
-            if hello is not None and not db.closed:
-                node_id = hello.node_id
-                await db.run(lambda tx: ingest.part(tx, node_id, self._clock_ms()))
+            self.system.wake.remove(waiter)
 
-    async def _greet(
-        self, connection: ServerConnection, session: core.HubCore, db: Database, principal: Principal
-    ) -> Hello:
-        try:
-            async with asyncio.timeout(HELLO_TIMEOUT_S):
-                message = await connection.recv()
-        except TimeoutError as error:
-            raise MalformedError(f"no HELLO within {HELLO_TIMEOUT_S:g} s") from error
-        (load,) = session.on_input(core.Received(decode(message)))
-        assert isinstance(load, core.LoadCursors), "the answer to HELLO"
-        hello = load.hello
-
-        def look_up(tx: Transaction) -> list[Cursor]:
-            ingest.greet(tx, hello, principal.account_id, self._clock_ms())
-            return [ingest.load_cursor(tx, hello.node_id, offer) for offer in hello.streams]
-
-        try:
-            cursors = await db.run(look_up)
-        except PermissionError as error:
-            raise UnauthorizedError(str(error)) from error
-        log.info("%s %s is here: node %s", principal.name, _peer(connection), hello.node_id)
-        for output in session.on_input(core.CursorsLoaded(cursors)):
-            if isinstance(output, core.Send):
-                await connection.send(encode(output.frame))
-        return hello
+    async def _say_goodbye(self) -> None:
+        sessions = list(self._present.values())
+        for presence in sessions:
+            presence.go_away(RETRY_AFTER_MS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await asyncio.gather(*(presence.ended.wait() for presence in sessions))
 
 
-class _Ingest:
-    """Stores what a connection sends: everything that has arrived is one transaction and one fsync."""
-
-    def __init__(
-        self,
-        connection: ServerConnection,
-        session: core.HubCore,
-        db: Database,
-        node_id: str,
-        clock_ms: Callable[[], int],
-    ) -> None:
-        self._connection = connection
-        self._session = session
-        self._db = db
-        self._node_id = node_id
-        self._clock_ms = clock_ms
-
-    async def run(self) -> None:
-        """Receive, store, acknowledge, until the connection ends."""
-        while True:
-            message = await self._connection.recv()
-            for output in self._session.on_input(core.Received(decode(message))):
-                if isinstance(output, core.Store):
-                    for answer in self._session.on_input(await self._store(output)):
-                        if isinstance(answer, core.Send):
-                            await self._connection.send(encode(answer.frame))
-
-    async def _store(self, work: core.Store) -> core.Stored | core.NotStored:
-        try:
-            offset = await self._db.run(
-                lambda tx: ingest.store(tx, self._db, self._node_id, work.offer, work.frame, self._clock_ms())
-            )
-        except LinkError as error:
-            log.warning("node %s stream %s: %s: %s", self._node_id, work.offer.topic, error.code, error)
-            return core.NotStored(work.stream, error)
-        return core.Stored(work.stream, offset)
+def _review(system: Snapshot, sessions: Sequence[Presence], now: int) -> list[LinkError | None]:
+    return [still_welcome(system, presence, now) for presence in sessions]
 
 
 async def _refuse(connection: ServerConnection, error: LinkError) -> None:
     """Say why and close; a peer that is already gone needs no answer."""
     try:
-        await connection.send(encode(Failure(error.code, str(error))))
+        await connection.send(encode(Failure(error.code, str(error), None, error.retry_after_ms)))
         await connection.close(1008 if error.permanent else 1011, error.code)
     except ConnectionClosed:
         log.info("%s was gone before it could be told: %s", _peer(connection), error.code)
@@ -271,6 +316,10 @@ async def _refuse(connection: ServerConnection, error: LinkError) -> None:
 
 async def _nobody() -> None:
     return
+
+
+async def _knows_none(peer: Peer, frame: Call) -> str:
+    raise OverloadedError(f"{peer.name} calls {frame.operation_id}, but this hub answers no calls")
 
 
 def _open_tenant(path: Path) -> Database:
@@ -283,7 +332,7 @@ def _open_tenant(path: Path) -> Database:
 def _hub_id(system: Database) -> str:
     with system.transaction() as tx:
         tx.execute("INSERT OR IGNORE INTO hub_facts VALUES ('hub_id', lower(hex(randomblob(16))))")
-        return str(tx.rows("SELECT value FROM hub_facts WHERE name = 'hub_id'")[0][0])
+        return hub_id_of(tx)
 
 
 def _peer(connection: ServerConnection) -> str:

@@ -39,7 +39,7 @@ BURST = 4
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A log that this end sends: the name on the wire, how urgent it is (0 first), whether a lost tail is taken back."""
+    """A log that this end sends: its name on the wire, how urgent (0 first), whether a lost tail is taken back."""
 
     name: str
     priority: int = 1
@@ -73,7 +73,6 @@ Question: TypeAlias = (
 )
 Answer: TypeAlias = sending.Answer | receiving.Answer
 Output: TypeAlias = Send | GiveUp | Refused | Question
-Streamed: TypeAlias = Offer | Position | Probe | Probed | Open | Events | Ack | Recover | Recovered | Rejected | Failure
 
 
 @dataclass(slots=True)
@@ -128,8 +127,8 @@ class Exchange:
         self.senders.append(sender)
         return self._sent(sender.start())
 
-    def on_frame(self, now: float, frame: Streamed) -> list[Output]:
-        """Take a frame that belongs to a stream.
+    def on_frame(self, now: float, frame: Frame) -> list[Output]:
+        """Take a frame that belongs to a stream; any other may not come now.
 
         Raises:
             LinkError: the session cannot go on; say so in a FAILURE and close the connection.
@@ -151,6 +150,8 @@ class Exchange:
                 if stream is None:
                     raise error
                 return self._sent(self._sender(stream).give_up(error))
+            case _:
+                raise MalformedError(f"{type(frame).__name__} may not come now")
 
     def on_answer(self, now: float, answer: Answer) -> list[Output]:
         """Take an answer of the shell."""

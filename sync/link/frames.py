@@ -9,7 +9,8 @@ Version 2. First who they are, then streams, in both directions with the same fr
     S  PROBE    which hashes have you there?         R  PROBED
     S  RECOVER  give me back what I have lost        R  RECOVERED (events)
     S  OPEN     a generation begins                  R  ACK
-    S  EVENTS   consecutive events                   R  ACK       cumulative, after the fsync; REJECTED for quarantined ones
+    S  EVENTS   consecutive events                   R  ACK       cumulative, after the fsync
+                                                     R  REJECTED  an event is in quarantine
 
     CALL, RESULT   a live call, stored nowhere       PING, PONG   at rest; PONG of the hub carries its time
     RENEW, PROOF   authentication anew, in band      GOAWAY, FAILURE
@@ -81,9 +82,10 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=3):
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=4):
-    """The ratchet is stored; streams may begin."""
+    """The ratchet is stored; streams may begin. `follows` are patterns of other nodes' streams: `session-events@*`."""
 
     epoch: int
+    follows: list[str] = []
 
 
 class Offer(msgspec.Struct, frozen=True, array_like=True, tag=5):

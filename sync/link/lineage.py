@@ -41,7 +41,7 @@ class Generation(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def active(self) -> bool:
-        """Whether the other end must hear of it: it has, or may get, events of this log, or of a tail that is only there.
+        """Whether the other end must hear of it: it has, or may get, events of this log, or there is a tail only there.
 
         Without the last, a receiver that is restored twice would lose such a tail in silence (tests/sim).
         """

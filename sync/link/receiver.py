@@ -180,11 +180,11 @@ class Receiver:
                 return [Failure(error.code, str(error), self.stream, error.retry_after_ms)]
             case HashesLoaded(_, hashes):
                 return [Probed(self.stream, list(hashes))]
-            case BackRead(_, None):
+            case BackRead(_, events):
+                if events is not None:
+                    return [Recovered(events)]
                 self._failed = True
                 return [Failure("GAP", "there is nothing behind that offset", self.stream)]
-            case BackRead(_, events):
-                return [Recovered(events)]
 
     def _store(self, number: int, events: Events | None) -> Store:
         generation = self._generation(number)

@@ -6,8 +6,8 @@ Pure: inputs go in, outputs come out; nothing here waits, reads a clock or touch
     A  the receiver's position lies on our log               go on behind it
     B  the receiver is ahead, our end lies on its copy       we lost our tail: take it back (RECOVER), if it fits
     C  the hashes differ                                     search the last common event, begin a generation there
-    E  the receiver knows a newer generation than we do      we are an old copy: begin a newer one, once we have something
-    F  what the receiver lacks is gone here                  begin a generation behind the hole; the receiver notes the gap
+    E  the receiver knows a newer generation than we do      we are an old copy: begin a newer one, with the next event
+    F  what the receiver lacks is gone here                  begin a generation behind the hole; the receiver notes it
     D, H  a generation, or a log, that it does not know      OPEN it
 """
 
@@ -181,19 +181,7 @@ class GiveUp:
 
 Answer: TypeAlias = Lineage | Examined | Sampled | Inserted | LogRead
 Reply: TypeAlias = Position | Probed | Recovered | Ack
-Output: TypeAlias = (
-    LoadLineage
-    | Examine
-    | Sample
-    | Fork
-    | Insert
-    | SaveAck
-    | GiveUp
-    | Offer
-    | Probe
-    | Recover
-    | Open
-)
+Output: TypeAlias = LoadLineage | Examine | Sample | Fork | Insert | SaveAck | GiveUp | Offer | Probe | Recover | Open
 
 
 class Phase(Enum):
@@ -304,7 +292,7 @@ class Sender:
 
     def give_up(self, error: LinkError) -> list[Output]:
         """The receiver, or the shell, cannot go on with this stream."""
-        self.phase = Phase.GIVEN_UP
+        self.phase, self.awaits_log = Phase.GIVEN_UP, False
         return [GiveUp(self.stream, error)]
 
     # -- comparing -------------------------------------------------------------------------------------------------
@@ -506,7 +494,7 @@ class Sender:
 
     def _ack(self, frame: Ack) -> list[Output]:
         if self.phase is not Phase.SENDING:
-            return []
+            raise MalformedError(f"an ACK of stream {self.stream}, of which nothing was sent")
         reached = None
         while self._in_flight:
             generation, cursor, count, size = self._in_flight[0]

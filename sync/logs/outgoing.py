@@ -14,9 +14,7 @@ from sync.link.frames import MAX_BATCH_EVENTS, MAX_PROBES, TARGET_BATCH_BYTES, p
 from sync.link.lineage import Generation
 from sync.logs.chains import CHECKPOINT_EVERY, CHUNK, END, events_between, hash_at, known_before, log_begins, remember
 
-Question = (
-    core.LoadLineage | core.Examine | core.Sample | core.Fork | core.Insert | core.ReadLog | core.SaveAck
-)
+Question = core.LoadLineage | core.Examine | core.Sample | core.Fork | core.Insert | core.ReadLog | core.SaveAck
 
 
 class OutgoingLogs:
@@ -176,9 +174,7 @@ class OutgoingLogs:
         except LinkError:
             return core.Inserted(question.stream, None)
         with self._db.transaction() as tx:
-            taken = any(
-                tx.rows("SELECT 1 FROM _honker_stream WHERE offset = ?", (event.offset,)) for event in fresh
-            )
+            taken = any(tx.rows("SELECT 1 FROM _honker_stream WHERE offset = ?", (event.offset,)) for event in fresh)
             if taken or last_offset(tx, topic) > question.cursor.offset:
                 return core.Inserted(question.stream, None)
             tx.executemany(

@@ -1,1 +1,1 @@
-"""One session between two nodes, whichever end it is: carries out over a connection and a file what the core decides."""
+"""One session between two nodes, at either end: carries out over a connection and a file what the core decides."""

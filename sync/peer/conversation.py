@@ -11,7 +11,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Protocol, TypeAlias
+
+import msgspec
 
 from storage.engine import Database
 from storage.engine.errors import DiskError, EngineError, FullError
@@ -21,10 +24,8 @@ from sync.link.errors import LinkError, SilentError, StorageFullError
 from sync.link.exchange import Answer, Exchange, Output, Refused, Send
 from sync.link.frames import (
     Call,
-    Failure,
     Frame,
     GoAway,
-    Offer,
     Ping,
     Pong,
     Proof,
@@ -45,6 +46,9 @@ HEARTBEAT_S = 20.0
 SILENCE_S = 45.0
 """An end that was not heard of for so long is taken for gone."""
 
+SenderQuestion: TypeAlias = (
+    sending.LoadLineage | sending.Examine | sending.Sample | sending.Fork | sending.Insert | sending.ReadLog
+)
 ReceiverQuestion: TypeAlias = receiving.LoadPosition | receiving.Store | receiving.LoadHashes | receiving.ReadBack
 
 
@@ -128,9 +132,10 @@ class Conversation:
         self._monotonic = monotonic
         self._inputs: asyncio.Queue[Frame | Unknown | Answer | _Woken | Exception] = asyncio.Queue()
         self._outbox: asyncio.Queue[Frame] = asyncio.Queue()
-        self._to_sender: asyncio.Queue[sending.LoadLineage | sending.Examine | sending.Sample | sending.Fork | sending.Insert | sending.ReadLog] = asyncio.Queue()  # fmt: skip  # noqa: E501
+        self._to_sender: asyncio.Queue[SenderQuestion] = asyncio.Queue()
         self._to_receiver: asyncio.Queue[ReceiverQuestion] = asyncio.Queue()
         self._acks: dict[int, sending.SaveAck] = {}
+        self._acked = asyncio.Event()
         self._unstored = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -145,7 +150,7 @@ class Conversation:
             EngineError: our file cannot be read or written; nothing was acknowledged that is not on disk.
             Exception: whatever ended the connection.
         """
-        waiter = self._db.wake.add([("stream", topic) for topic in self._topics])
+        waiter = self._db.wake.add([("stream", topic) for topic in self._topics.values()])
         works: list[Coroutine[None, None, None]] = [
             self._receive(),
             self._transmit(),
@@ -202,7 +207,7 @@ class Conversation:
             case Pong():
                 self._handler.told_time(event)
             case Call():
-                task = asyncio.create_task(self._call(event))
+                task = asyncio.create_task(self._guard(self._call(event)))
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)
             case Result():
@@ -228,7 +233,7 @@ class Conversation:
             ):
                 await self._carry_out(self.exchange.on_answer(now, event))
             case _:
-                await self._carry_out(self.exchange.on_frame(now, event))  # type: ignore[arg-type] # raises for others
+                await self._carry_out(self.exchange.on_frame(now, event))
 
     async def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:
@@ -242,19 +247,21 @@ class Conversation:
                     await self._handler.refused(name, frame.offset, frame.code, frame.detail)
                 case sending.SaveAck():
                     self._acks[output.stream] = output
-                case (
-                    receiving.LoadPosition()
-                    | receiving.Store()
-                    | receiving.LoadHashes()
-                    | receiving.ReadBack()
-                ):
+                    self._acked.set()
+                case receiving.LoadPosition() | receiving.Store() | receiving.LoadHashes() | receiving.ReadBack():
                     self._count(1)
                     self._to_receiver.put_nowait(output)
                 case _:
                     self._to_sender.put_nowait(output)
 
     async def _call(self, frame: Call) -> None:
-        self.send(Result(frame.call_id, await self._handler.called(frame)))
+        try:
+            event = await self._handler.called(frame)
+        except LinkError as error:
+            event = msgspec.json.encode(
+                {"type": "call.error", "requestId": frame.call_id, "code": error.code, "message": str(error)}
+            ).decode()
+        self.send(Result(frame.call_id, event))
 
     # -- workers ---------------------------------------------------------------------------------------------------
 
@@ -269,12 +276,8 @@ class Conversation:
             await self._room.wait()
             message = await self._socket.recv()
             self._heard = self._monotonic()
-            frame = decode(message)
-            if isinstance(frame, Offer | Failure) or not self._inputs.qsize():
-                self._inputs.put_nowait(frame)
-            else:
-                self._inputs.put_nowait(frame)
-                await asyncio.sleep(0)
+            self._inputs.put_nowait(decode(message))
+            await asyncio.sleep(0)  # `recv` does not wait while messages are there; the others want to work too
 
     async def _transmit(self) -> None:
         while True:
@@ -286,7 +289,7 @@ class Conversation:
             try:
                 answer = await asyncio.to_thread(self._outgoing.answer, question)
             except LinkError as error:
-                self._handler.gave_up(self.exchange.senders[question.stream].name, error)
+                await self._carry_out(self.exchange.give_up(question.stream, error))
                 continue
             if answer is not None:
                 self._inputs.put_nowait(answer)
@@ -343,10 +346,16 @@ class Conversation:
         """Pings, silence, and the notes of what was acknowledged, which may be late but not often."""
         pinged = self._monotonic()
         while True:
-            await asyncio.sleep(SAVE_ACKS_EVERY_S if self._acks else 1.0)
+            due = self._heard + SILENCE_S
+            if self._pings:
+                due = min(due, pinged + HEARTBEAT_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, due - self._monotonic())):
+                    await self._acked.wait()
+                    await asyncio.sleep(SAVE_ACKS_EVERY_S)
             await self._save_acks()
             now = self._monotonic()
-            if now - self._heard > SILENCE_S:
+            if now - self._heard >= SILENCE_S:
                 raise SilentError(f"nothing was heard for {SILENCE_S:g} s")
             if self._pings and now - pinged >= HEARTBEAT_S:
                 pinged = now
@@ -354,6 +363,7 @@ class Conversation:
 
     async def _save_acks(self) -> None:
         acks, self._acks = self._acks, {}
+        self._acked.clear()
         for ack in acks.values():
             try:
                 await asyncio.to_thread(self._outgoing.answer, ack)

@@ -30,8 +30,8 @@ from sync.link.enrolment import (
 from sync.link.errors import MalformedError, from_code
 from sync.link.token import Token
 from sync.spoke.address import BadAddressError, check_url
+from sync.spoke.reasons import HubRefusedError, UnreachableError
 from sync.spoke.trust import client_context, explain, fits_pin, unverified_context
-from sync.spoke.uplink import HubRefusedError, UnreachableError
 
 TIMEOUT_S = 15.0
 

@@ -7,19 +7,29 @@ from typing import Literal, TypeAlias
 
 from storage.engine import Snapshot, Transaction
 from storage.engine.connection import Row
+from sync.spoke.streams import LOGS
 
-State: TypeAlias = Literal["unpaired", "offline", "connecting", "catching-up", "live", "refused"]
+State: TypeAlias = Literal[
+    "unpaired", "offline", "connecting", "authenticating", "catching-up", "live", "draining", "refused", "paused"
+]
+PAUSED = "link_paused"
+"""A fact of this node while somebody wants the link to rest, and the channel that tells of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """A stream: our last offset, the last one that the hub has on disk, and how many events lie between."""
+    """A stream: our last offset, the last one that the hub has on disk, and how many events lie between.
+
+    `generation` counts the lives of the log; `refused` events of it are in the hub's quarantine.
+    """
 
     topic: str
     last_offset: int
     acked_offset: int
     unsent: int
     acked_at_ms: int | None
+    generation: int = 1
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,8 @@ class LinkStatus:
     retry_at_ms: int | None
     breaks: int
     streams: tuple[StreamStatus, ...]
+    skew_ms: int | None = None
+    """This machine's clock less the hub's, when it was last compared."""
 
     @property
     def unsent(self) -> int:
@@ -43,17 +55,15 @@ class LinkStatus:
         return sum(stream.unsent for stream in self.streams)
 
 
-TOPICS = ("call-protocol", "session-events")
-"""The streams that go to the hub."""
-
-
-def read_status(snapshot: Snapshot, topics: tuple[str, ...] = TOPICS) -> LinkStatus:
+def read_status(snapshot: Snapshot) -> LinkStatus:
     """Read the state of the link; `unpaired` when this node never had a hub."""
     rows = snapshot.rows(
-        "SELECT state, since, hub_url, hub_id, error_code, error, hint, retry_at, breaks FROM link_status"
+        "SELECT state, since, hub_url, hub_id, error_code, error, hint, retry_at, breaks, skew_ms FROM link_status"
     )
-    row: Row = rows[0] if rows else ("unpaired", None, None, None, None, None, None, None, 0)
-    state, since_ms, hub_url, hub_id, error_code, error, hint, retry_at_ms, breaks = row
+    row: Row = rows[0] if rows else ("unpaired", None, None, None, None, None, None, None, 0, None)
+    state, since_ms, hub_url, hub_id, error_code, error, hint, retry_at_ms, breaks, skew_ms = row
+    sent = snapshot.rows("SELECT DISTINCT topic FROM link_positions WHERE hub_id = ? AND offset > 0", (hub_id,))
+    topics = (*LOGS, *sorted({str(topic) for (topic,) in sent} - set(LOGS)))
     return LinkStatus(
         state=state,
         since_ms=since_ms,
@@ -65,16 +75,35 @@ def read_status(snapshot: Snapshot, topics: tuple[str, ...] = TOPICS) -> LinkSta
         retry_at_ms=retry_at_ms,
         breaks=breaks,
         streams=tuple(_stream(snapshot, topic, hub_id) for topic in topics),
+        skew_ms=skew_ms,
     )
 
 
 def _stream(snapshot: Snapshot, topic: str, hub_id: str | None) -> StreamStatus:
-    acked = snapshot.rows("SELECT offset, acked_at FROM link_positions WHERE hub_id = ? AND topic = ?", (hub_id, topic))
+    acked = snapshot.rows(
+        # Of a generation that was sealed, the hub may have more than counts.
+        "SELECT min(p.offset, coalesce(g.sealed_at, p.offset)), p.acked_at FROM link_positions p"
+        " LEFT JOIN link_generations g ON g.topic = p.topic AND g.gen_id = p.gen_id WHERE p.hub_id = ? AND p.topic = ?",
+        (hub_id, topic),
+    )
     offset, at = acked[0] if acked else (0, None)
     last, unsent = snapshot.rows(
         "SELECT max(offset), count(*) FROM _honker_stream WHERE topic = ? AND offset > ?", (topic, offset)
     )[0]
-    return StreamStatus(topic, last or offset, offset, unsent, at)
+    ((generation,),) = snapshot.rows("SELECT max(number) FROM link_generations WHERE topic = ?", (topic,))
+    ((refused,),) = snapshot.rows("SELECT count(*) FROM link_refusals WHERE topic = ?", (topic,))
+    return StreamStatus(topic, last or offset, offset, unsent, at, generation or 1, refused)
+
+
+def note_refusal(tx: Transaction, topic: str, offset: int, code: str, detail: str, at_ms: int) -> None:
+    """Note that an event of ours is in the hub's quarantine; it stays where it is here."""
+    tx.execute(
+        "INSERT OR REPLACE INTO link_refusals (topic, gen_id, offset, code, detail, noted_at)"
+        " SELECT topic, gen_id, ?, ?, ?, ? FROM link_generations WHERE topic = ? AND base < ?"
+        " ORDER BY number DESC LIMIT 1",
+        (offset, code, detail, at_ms, topic, offset),
+    )
+    tx.touch("link", "status")
 
 
 def write_status(
@@ -89,15 +118,16 @@ def write_status(
     hint: str | None = None,
     retry_at_ms: int | None = None,
     breaks: int = 0,
+    skew_ms: int | None = None,
 ) -> None:
     """Say how the link stands; `breaks` are added to those counted so far."""
     tx.execute(
-        "INSERT INTO link_status (id, state, since, hub_url, hub_id, error_code, error, hint, retry_at, breaks)"
-        " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+        "INSERT INTO link_status (id, state, since, hub_url, hub_id, error_code, error, hint, retry_at, breaks,"
+        " skew_ms) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
         " since = iif(state = excluded.state, since, excluded.since), state = excluded.state,"
         " hub_url = excluded.hub_url, hub_id = coalesce(excluded.hub_id, hub_id), error_code = excluded.error_code,"
         " error = excluded.error, hint = excluded.hint, retry_at = excluded.retry_at,"
-        " breaks = breaks + excluded.breaks",
-        (state, at_ms, hub_url, hub_id, error_code, error, hint, retry_at_ms, breaks),
+        " breaks = breaks + excluded.breaks, skew_ms = coalesce(excluded.skew_ms, skew_ms)",
+        (state, at_ms, hub_url, hub_id, error_code, error, hint, retry_at_ms, breaks, skew_ms),
     )
     tx.touch("link", "status")

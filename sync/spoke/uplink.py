@@ -1,268 +1,340 @@
-"""The uplink service: keeps a session with the hub going, for ever, and carries out what the core decides."""
+"""The uplink service: keeps a session with the hub going, for ever."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from storage.engine import Database
-from storage.engine.wake import Waiter
-from storage.tenants import node_id
-from sync.link import spoke_core as core
+from storage.engine.errors import EngineError
+from storage.tenants import find_fact, node_id
 from sync.link.backoff import STABLE_S, delay_s
-from sync.link.chain import Cursor
-from sync.link.errors import LinkError, UnauthorizedError
-from sync.link.frames import MAX_FRAME_BYTES, SUBPROTOCOL, decode, encode
-from sync.spoke.address import BadAddressError, check_url
-from sync.spoke.log import SpokeLog
-from sync.spoke.status import TOPICS, State, write_status
+from sync.link.device import DeviceKey, sign_renewal
+from sync.link.errors import LinkError, OverloadedError, UnauthorizedError
+from sync.link.exchange import Exchange, History
+from sync.link.frames import MAX_FRAME_BYTES, SUBPROTOCOL, Call, Pong, Renew, Window
+from sync.logs.incoming import IncomingLogs
+from sync.logs.outgoing import OutgoingLogs
+from sync.peer.conversation import Conversation, Handler
+from sync.spoke.address import check_url
+from sync.spoke.introduction import Introduced, introduce
+from sync.spoke.reasons import reason_of
+from sync.spoke.status import PAUSED, State, note_refusal, write_status
+from sync.spoke.streams import HUB, LOGS, accepts, sent, topic_of
+from sync.spoke.trust import client_context
 
 log = logging.getLogger("spoke.uplink")
 
-Inputs: TypeAlias = "asyncio.Queue[core.Input | Exception]"
-
 OPEN_TIMEOUT_S = 10.0
-PING_S = 20.0
-STOP_GRACE_S = 1.0
+STOP_GRACE_S = 2.0
+BOOT_BYTES = 16
+CONSUMER = "uplink@spoke"
+"""Its saved offset is how far the hub has a log for good; retention keeps what lies behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialling:
+    """How the hub is reached: addresses in the order in which they are tried, and what is shown there."""
+
+    urls: tuple[str, ...]
+    api_key: str | None = field(default=None, repr=False)
+    """For programs, and nodes without a key of their own."""
+    device_key: DeviceKey | None = None
+    hub_id: str | None = None
+    """The hub that this node joined; another one is refused."""
+    ca_pem: str | None = None
+    """The only CAs to trust; None: those of the system."""
+    allow_plain: bool = False
+    proxy: str | None = None
+    """`http://…` or `socks5://…`; None: what the environment says (`HTTPS_PROXY`)."""
 
 
 class Uplink:
-    """Sends the streams of a tenant file to a hub, each event exactly once into the hub's log.
+    """Keeps the streams of a tenant file and of a hub in step, each event exactly once into the other's log.
 
-    Survives everything that the network, the hub and a SIGKILL of this process do: positions are the hub's, compared
-    with our log by hash at each new session. Failures are retried with full-jitter backoff.
+    Survives everything that the network, the hub and a SIGKILL of this process do: positions are compared with our log
+    by hash at each new session. Failures are retried with full-jitter backoff; several addresses are tried in turn.
     """
 
     def __init__(
         self,
         db: Database,
         *,
-        url: str,
-        api_key: str,
+        dialling: Dialling,
         name: str,
         agent: str,
         random: Callable[[], float],
-        topics: tuple[str, ...] = TOPICS,
-        allow_plain: bool = False,
+        streams: tuple[str, ...] = (),
+        follows: tuple[str, ...] = (),
+        on_call: Callable[[Call], Coroutine[Any, Any, str]] | None = None,
         clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`streams` are sent beside `LOGS`; `follows` are patterns of other nodes' streams (`session-events@*`)."""
         self._db = db
-        self._url = url
-        self._api_key = api_key
+        self._dialling = dialling
         self._name = name
         self._agent = agent
         self._random = random
-        self._topics = topics
-        self._allow_plain = allow_plain
+        self._streams = tuple(stream for stream in streams if stream not in LOGS)
+        self._follows = follows
+        self._on_call = on_call
         self._clock_ms = clock_ms
+        self._monotonic = monotonic
+        self._boot_id = secrets.token_bytes(BOOT_BYTES)
+        self._history = History()
         self._hub_id: str | None = None
+        self._url = dialling.urls[0]
         self._up = False  # the session got as far as WELCOME: its end is a break, not a failed dial
+        self._hub_clock: tuple[float, int] | None = None
+        self._skew_ms: int | None = None
+        self._said: tuple[object, ...] | None = None
+
+    def hub_time(self) -> int | None:
+        """The hub's clock, unix milliseconds, from what it said last and the time that passed here since; None when it
+        has said nothing since this process began. The wall clock of this machine plays no part."""
+        if self._hub_clock is None:
+            return None
+        at, time_ms = self._hub_clock
+        return time_ms + round((self._monotonic() - at) * 1000)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the link up until `stop` is set."""
-        failures = 0
+        failures = dialled = 0
         while not stop.is_set():
-            began = time.monotonic()
+            if await self._db.read(lambda source: find_fact(source, PAUSED)) is not None:
+                await self._say("paused")
+                await self._until_resumed(stop)
+                continue
+            began = self._monotonic()
             self._up = False
+            self._url = self._dialling.urls[dialled % len(self._dialling.urls)]
             try:
                 await self._session_until(stop)
-                return
-            except (LinkError, WebSocketException, OSError, TimeoutError) as error:
-                if time.monotonic() - began > STABLE_S:
-                    failures = 0
-                reason = _reason(error)
-                wait_s = delay_s(failures, self._random, permanent=reason.permanent)
-                failures += 1
-                log.warning("link broke (%s: %s); trying again in %.1f s", reason.code, reason, wait_s)
-                await self._say(
-                    "refused" if reason.permanent else "offline",
-                    reason,
-                    retry_at_ms=self._clock_ms() + round(wait_s * 1000),
-                    breaks=int(self._up),
-                )
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await stop.wait()
+                if stop.is_set():
+                    return
+                continue  # paused
+            except (LinkError, WebSocketException, EngineError, OSError, TimeoutError) as error:
+                reason = reason_of(error, self._url)
+            if self._monotonic() - began > STABLE_S:
+                failures = 0
+            elsewhere = not self._up and (dialled + 1) % len(self._dialling.urls) != 0
+            dialled += not self._up
+            wait_s = delay_s(failures, self._random, permanent=reason.permanent)
+            if reason.retry_after_ms is not None:
+                wait_s = reason.retry_after_ms / 1000 + self._random() * 10
+            elif elsewhere:
+                wait_s = 0.0
+            failures += not elsewhere
+            log.warning("link broke (%s: %s); trying again in %.1f s", reason.code, reason, wait_s)
+            await self._say(
+                "refused" if reason.permanent else "offline",
+                reason,
+                retry_at_ms=self._clock_ms() + round(wait_s * 1000),
+                breaks=int(self._up),
+            )
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._until_nudged(stop)
+
+    # -- one session -----------------------------------------------------------------------------------------------
 
     async def _session_until(self, stop: asyncio.Event) -> None:
-        """A session that also ends when `stop` comes while it is still dialling."""
-        session = asyncio.create_task(self._session(stop), name="uplink-session")
-        stopping = asyncio.create_task(stop.wait(), name="uplink-stopping")
+        """A session that also ends when `stop` comes, or the link is paused, while it is still dialling."""
+        leave = asyncio.Event()
+        session = asyncio.create_task(self._session(leave), name="uplink-session")
+        ends = [
+            asyncio.create_task(stop.wait(), name="uplink-stopping"),
+            asyncio.create_task(self._until_paused(), name="uplink-pausing"),
+        ]
         try:
-            await asyncio.wait({session, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({session, *ends}, return_when=asyncio.FIRST_COMPLETED)
             if not session.done():
+                leave.set()
                 await asyncio.wait({session}, timeout=STOP_GRACE_S)  # it ends by itself once it is connected
         finally:
-            stopping.cancel()
-            session.cancel()
-            await asyncio.wait({session})
+            for task in (session, *ends):
+                task.cancel()
+            await asyncio.wait({session, *ends})
         if not session.cancelled():
             session.result()
 
-    async def _session(self, stop: asyncio.Event) -> None:
-        """One connection, from dialling to its end; returns only when `stop` is set."""
-        check_url(self._url, allow_plain=self._allow_plain)
+    async def _session(self, leave: asyncio.Event) -> None:
+        """One connection, from dialling to its end; returns only when `leave` is set."""
+        dialling, url = self._dialling, self._url
+        check_url(url, allow_plain=dialling.allow_plain)
         await self._say("connecting")
-        spoke_log = SpokeLog(self._db)
-        offers = await asyncio.to_thread(spoke_log.offers, self._topics)
-        node = await self._db.read(node_id)
-        session = core.SpokeCore(node, self._name, self._agent, offers)
-        inputs: Inputs = asyncio.Queue()
-        waiter = self._db.wake.add([("stream", topic) for topic in self._topics])
+        headers = {} if dialling.api_key is None else {"Authorization": f"Bearer {dialling.api_key}"}
+        tls: ssl.SSLContext | None = client_context(dialling.ca_pem) if url.startswith("wss:") else None
+        async with connect(
+            url,
+            ssl=tls,
+            additional_headers=headers,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            compression=None,  # 50 KiB per connection, and frames are compressed already
+            max_size=MAX_FRAME_BYTES + 1024,
+            max_queue=4,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=2,
+            ping_interval=None,  # `Conversation` pings, and hears the hub's clock
+            proxy=True if dialling.proxy is None else dialling.proxy,
+            user_agent_header=self._agent,
+        ) as socket:
+            await self._say("authenticating")
+            met = await introduce(
+                socket,
+                self._db,
+                name=self._name,
+                agent=self._agent,
+                boot_id=self._boot_id,
+                key=dialling.device_key,
+                hub_id=dialling.hub_id,
+                follows=self._follows,
+            )
+            self._hub_id, self._up = met.hub_id, True
+            await self._converse(socket, met, leave)
+
+    async def _converse(self, socket: ClientConnection, met: Introduced, leave: asyncio.Event) -> None:
+        streams = sent(self._streams)
+        topics = {name: topic for name, (_, topic) in streams.items()}
+        exchange = Exchange([spec for spec, _ in streams.values()], accepts, self._history, Window())
+        outgoing = OutgoingLogs(self._db, met.hub_id, topics, CONSUMER, self._clock_ms)
+        incoming = IncomingLogs(self._db, HUB, topic_of, clock_ms=self._clock_ms)
+        us = await self._db.read(node_id)
+        handler = _SpokeHandler(self, exchange, met, us)
+        handler.told_time(Pong(self._clock_ms(), met.time_ms))
+        conversation = Conversation(
+            socket, self._db, exchange, outgoing, incoming, handler, topics=topics, pings=True, clock_ms=self._clock_ms
+        )
+        leaving = asyncio.create_task(leave.wait())
+        leaving.add_done_callback(lambda _: conversation.leave())
         try:
-            async with connect(
-                self._url,
-                additional_headers={"Authorization": f"Bearer {self._api_key}"},
-                subprotocols=[Subprotocol(SUBPROTOCOL)],
-                compression=None,  # 50 KiB per connection, and frames are compressed already
-                max_size=MAX_FRAME_BYTES,
-                open_timeout=OPEN_TIMEOUT_S,
-                ping_interval=PING_S,
-                ping_timeout=PING_S,
-                user_agent_header=self._agent,
-            ) as socket:
-                helpers = (
-                    asyncio.create_task(_receive(socket, inputs), name="uplink-receive"),
-                    asyncio.create_task(_wake(waiter, inputs), name="uplink-wake"),
-                    asyncio.create_task(_stop(stop, inputs), name="uplink-stop"),
-                )
-                try:
-                    await self._work(session, spoke_log, socket, inputs)
-                finally:
-                    for helper in helpers:
-                        helper.cancel()
-                    await asyncio.gather(*helpers, return_exceptions=True)
+            await conversation.run()
+        finally:
+            leaving.cancel()
+
+    # -- pause, resume, now ----------------------------------------------------------------------------------------
+
+    async def _until_paused(self) -> None:
+        await self._until(lambda fact: fact is not None)
+
+    async def _until_resumed(self, stop: asyncio.Event) -> None:
+        resumed = asyncio.create_task(self._until(lambda fact: fact is None))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({resumed, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            resumed.cancel()
+            stopped.cancel()
+            await asyncio.wait({resumed, stopped})
+
+    async def _until(self, good: Callable[[str | None], bool]) -> None:
+        waiter = self._db.wake.add([("notify", PAUSED)])
+        try:
+            while True:
+                waiter.clear()
+                if good(await self._db.read(lambda source: find_fact(source, PAUSED))):
+                    return
+                await waiter.wait(15.0)
         finally:
             self._db.wake.remove(waiter)
 
-    async def _work(
-        self, session: core.SpokeCore, spoke_log: SpokeLog, socket: ClientConnection, inputs: Inputs
-    ) -> None:
-        """Feed the core and do what it says, until the connection breaks or we are told to stop."""
-        inputs.put_nowait(core.Opened())
-        refused: LinkError | None = None
-        shown: tuple[State, LinkError | None] | None = None
-        while True:
-            event = await inputs.get()
-            if isinstance(event, _Stopping):
-                return
-            if isinstance(event, Exception):
-                raise event
-            for output in session.on_input(event):
-                match output:
-                    case core.Send(frame):
-                        await socket.send(encode(frame))
-                    case core.Verify(topic, gen_id, position):
-                        error = await asyncio.to_thread(spoke_log.verify, topic, gen_id, position)
-                        inputs.put_nowait(core.Verified(topic, error))
-                    case core.ReadLog(topic, stream, cursor):
-                        found = await asyncio.to_thread(spoke_log.read_frame, topic, stream, cursor)
-                        inputs.put_nowait(core.LogRead(topic, *(found or (None, 0))))
-                    case core.SaveAck(topic, gen_id, position):
-                        await self._save_ack(spoke_log, session, topic, gen_id, position)
-                    case core.GiveUp(topic, error):
-                        log.error("stream %s cannot be sent: %s: %s", topic, error.code, error)
-                        if not error.permanent:
-                            raise error
-                        refused = error
-            if session.hub_id is None:
-                continue
-            self._hub_id, self._up = session.hub_id, True
-            if inputs.empty():
-                state: State = "refused" if refused else "live" if session.live else "catching-up"
-                if shown != (state, refused):
-                    shown = (state, refused)
-                    await self._say(state, refused)
+    async def _until_nudged(self, stop: asyncio.Event) -> None:
+        """`spoke sync now` is not made to wait for the backoff."""
+        waiter = self._db.wake.add([("notify", NUDGE)])
+        nudged = asyncio.create_task(waiter.wait())
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({nudged, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._db.wake.remove(waiter)
+            nudged.cancel()
+            stopped.cancel()
+            await asyncio.wait({nudged, stopped})
 
-    async def _save_ack(
-        self, spoke_log: SpokeLog, session: core.SpokeCore, topic: str, gen_id: bytes, position: Cursor
-    ) -> None:
-        hub_id = session.hub_id
-        assert hub_id is not None, "an ACK follows WELCOME"
-        at_ms = self._clock_ms()
-        await self._db.run(lambda tx: spoke_log.save_ack(tx, hub_id, topic, gen_id, position, at_ms))
+    # -- what it tells ---------------------------------------------------------------------------------------------
 
     async def _say(
         self, state: State, error: LinkError | None = None, *, retry_at_ms: int | None = None, breaks: int = 0
     ) -> None:
-        await self._db.run(
-            lambda tx: write_status(
-                tx,
-                state=state,
-                at_ms=self._clock_ms(),
-                hub_url=self._url,
-                hub_id=self._hub_id,
-                error_code=error.code if error else None,
-                error=str(error) if error else None,
-                hint=error.hint if error else None,
-                retry_at_ms=retry_at_ms,
-                breaks=breaks,
+        try:
+            await self._db.run(
+                lambda tx: write_status(
+                    tx,
+                    state=state,
+                    at_ms=self._clock_ms(),
+                    hub_url=self._url,
+                    hub_id=self._hub_id,
+                    error_code=error.code if error else None,
+                    error=str(error) if error else None,
+                    hint=error.hint if error else None,
+                    retry_at_ms=retry_at_ms,
+                    breaks=breaks,
+                    skew_ms=self._skew_ms,
+                )
             )
-        )
+        except EngineError as failure:
+            # A full disk must not stop the link, which is what makes room again.
+            log.error("the state of the link (%s) could not be noted: %s", state, failure)
 
 
-class _Stopping(Exception):
-    pass
+NUDGE = "link:now"
+"""Channel: whoever waits to dial again tries at once."""
 
 
-async def _receive(socket: ClientConnection, inputs: Inputs) -> None:
-    try:
-        async for message in socket:
-            inputs.put_nowait(core.Received(decode(message)))
-        inputs.put_nowait(ConnectionResetError("the hub closed the connection"))
-    except Exception as error:  # noqa: BLE001 - handed to the session, which raises it
-        inputs.put_nowait(error)
+class _SpokeHandler(Handler):
+    """What this node does with frames that belong to no stream."""
 
+    def __init__(self, uplink: Uplink, exchange: Exchange, met: Introduced, us: str) -> None:
+        self._uplink = uplink
+        self._exchange = exchange
+        self._met = met
+        self._us = us
+        self._given_up: LinkError | None = None
+        self._shown: tuple[State, LinkError | None] | None = None
 
-async def _wake(waiter: Waiter, inputs: Inputs) -> None:
-    """Turn wake-ups into inputs; one at a time, so that a burst of commits does not fill the queue."""
-    try:
-        while True:
-            await waiter.wait()
-            waiter.clear()  # before the read that follows: a commit in between wakes us again
-            inputs.put_nowait(core.Woken())
-    except Exception as error:  # noqa: BLE001 - handed to the session, which raises it
-        inputs.put_nowait(error)
+    async def called(self, frame: Call) -> str:
+        on_call = self._uplink._on_call
+        if on_call is None:
+            raise OverloadedError("this node answers no calls")
+        return await on_call(frame)
 
+    def proof_of(self, frame: Renew) -> bytes:
+        key = self._uplink._dialling.device_key
+        if key is None:
+            raise UnauthorizedError("this node has no key of its own")
+        return sign_renewal(key, frame.nonce, self._met.hub_id, self._us)
 
-async def _stop(stop: asyncio.Event, inputs: Inputs) -> None:
-    await stop.wait()
-    inputs.put_nowait(_Stopping())
+    def told_time(self, frame: Pong) -> None:
+        uplink = self._uplink
+        uplink._hub_clock = uplink._monotonic(), frame.time_ms
+        uplink._skew_ms = uplink._clock_ms() - frame.time_ms
 
+    def gave_up(self, name: str, error: LinkError) -> None:
+        log.error("stream %s cannot be sent: %s: %s", name, error.code, error)
+        if not error.permanent:
+            raise error
+        self._given_up = error
 
-class HubRefusedError(LinkError):
-    """The other end is there, but it does not take us as a spoke."""
+    async def refused(self, name: str, offset: int, code: str, detail: str) -> None:
+        log.warning("%s %d is in the hub's quarantine: %s: %s", name, offset, code, detail)
+        topic = dict(sent(self._uplink._streams))[name][1]
+        at_ms = self._uplink._clock_ms()
+        await self._uplink._db.run(lambda tx: note_refusal(tx, topic, offset, code, detail, at_ms))
 
-    code = "HANDSHAKE"
-    hint = "is this the address of a Spoke hub?"
-
-
-class UnreachableError(LinkError):
-    """The hub cannot be reached."""
-
-    code = "UNREACHABLE"
-    hint = "nothing is lost: events wait here and are sent when the hub is back"
-
-
-def _reason(error: Exception) -> LinkError:
-    """The link's own error for whatever broke a session."""
-    if isinstance(error, LinkError):
-        return error
-    if isinstance(error, InvalidStatus):
-        status = error.response.status_code
-        if status in (401, 403):
-            return UnauthorizedError(f"the hub answered {status}")
-        return HubRefusedError(f"the hub answered {status}")
-    if isinstance(error, InvalidURI):
-        return BadAddressError(str(error))
-    if isinstance(error, InvalidHandshake):
-        return HubRefusedError(str(error))
-    return UnreachableError(str(error) or type(error).__name__)
+    async def moved(self) -> None:
+        state: State = "refused" if self._given_up else "live" if self._exchange.settled else "catching-up"
+        if self._shown != (state, self._given_up):
+            self._shown = (state, self._given_up)
+            await self._uplink._say(state, self._given_up)

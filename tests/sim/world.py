@@ -156,7 +156,7 @@ class World:
         frame = decode(end.inbox.popleft())
         assert not isinstance(frame, Unknown)
         try:
-            outputs = end.core.on_frame(self.now, frame)  # type: ignore[arg-type] # only frames of streams travel here
+            outputs = end.core.on_frame(self.now, frame)
         except LinkError:
             self.drop(connection)
             return

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from storage.engine import Database
 from storage.tenants import node_id, open_system_database, open_tenant_database
@@ -13,7 +14,7 @@ from sync.hub.compare import Comparison, compare
 from sync.hub.keys import create_key
 from sync.hub.server import Hub
 from sync.spoke.status import LinkStatus, read_status
-from sync.spoke.uplink import Uplink
+from sync.spoke.uplink import Dialling, Uplink
 
 LIMIT_S = 60
 
@@ -28,9 +29,9 @@ def make_key(folder: Path, spoke: str = "edge", tenant: str = "local") -> str:
 
 
 @asynccontextmanager
-async def running_hub(folder: Path, port: int = 0) -> AsyncIterator[Hub]:
+async def running_hub(folder: Path, port: int = 0, **options: Any) -> AsyncIterator[Hub]:
     stop, ready = asyncio.Event(), asyncio.Event()
-    hub = Hub(folder, port=port)
+    hub = Hub(folder, port=port, **options)
     async with asyncio.TaskGroup() as group:
         group.create_task(hub.run(stop, lambda _: ready.set()))
         async with asyncio.timeout(LIMIT_S):
@@ -44,7 +45,8 @@ async def running_hub(folder: Path, port: int = 0) -> AsyncIterator[Hub]:
 @asynccontextmanager
 async def running_uplink(db: Database, port: int, key: str) -> AsyncIterator[Uplink]:
     stop = asyncio.Event()
-    uplink = Uplink(db, url=f"ws://127.0.0.1:{port}", api_key=key, name="edge", agent="test", random=lambda: 0.001)
+    dialling = Dialling((f"ws://127.0.0.1:{port}",), api_key=key)
+    uplink = Uplink(db, dialling=dialling, name="edge", agent="test", random=lambda: 0.001)
     async with asyncio.TaskGroup() as group:
         group.create_task(uplink.run(stop))
         try:
@@ -63,6 +65,20 @@ async def status_when(db: Database, good: Callable[[LinkStatus], bool]) -> LinkS
                 status = await db.read(read_status)
                 if good(status):
                     return status
+                await waiter.wait()
+    finally:
+        db.wake.remove(waiter)
+
+
+async def waited(db: Database, good: Callable[[], bool]) -> None:
+    """Wait until something is so, looking again whenever the file has changed."""
+    waiter = db.wake.add(None)
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                waiter.clear()
+                if good():
+                    return
                 await waiter.wait()
     finally:
         db.wake.remove(waiter)

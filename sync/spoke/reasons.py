@@ -1,0 +1,52 @@
+"""Why a session broke, or did not begin, in the link's own words."""
+
+from __future__ import annotations
+
+from websockets.exceptions import ConnectionClosedError, InvalidHandshake, InvalidStatus, InvalidURI
+
+from storage.engine.errors import EngineError
+from sync.link.errors import LinkError, OverloadedError, StorageFullError, UnauthorizedError
+from sync.spoke.address import BadAddressError
+from sync.spoke.trust import explain
+
+
+class HubRefusedError(LinkError):
+    """The other end is there, but it does not take us as a spoke."""
+
+    code = "HANDSHAKE"
+    hint = "is this the address of a Spoke hub?"
+
+
+class UnreachableError(LinkError):
+    """The hub cannot be reached."""
+
+    code = "UNREACHABLE"
+    hint = "nothing is lost: events wait here and are sent when the hub is back"
+
+
+def reason_of(error: Exception, url: str) -> LinkError:
+    """The link's own error for whatever broke a session."""
+    if isinstance(error, LinkError):
+        return error
+    if isinstance(error, EngineError):
+        return StorageFullError(f"this node's file: {error}")
+    trust = explain(error, url)
+    if trust is not None:
+        return trust
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        if status in (401, 403):
+            return UnauthorizedError(f"the hub answered {status}")
+        if status == 503:
+            busy = OverloadedError("the hub has too much to do")
+            after = error.response.headers.get("Retry-After", "")
+            busy.retry_after_ms = int(after) * 1000 if after.isdigit() else None
+            return busy
+        return HubRefusedError(f"the hub answered {status}")
+    if isinstance(error, InvalidURI):
+        return BadAddressError(str(error))
+    if isinstance(error, InvalidHandshake):
+        return HubRefusedError(str(error))
+    if isinstance(error, ConnectionClosedError) and error.rcvd is not None and error.rcvd.reason:
+        return UnreachableError(f"the hub closed the connection: {error.rcvd.reason}")
+    return UnreachableError(str(error) or type(error).__name__)
