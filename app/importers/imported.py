@@ -6,8 +6,11 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from storage.engine import Database
+import msgspec
+
+from storage.engine import Database, Transaction
 from storage.events import call_events, session_events
 from storage.events.call_events import AnyCallEvent
 from storage.events.envelope import encode
@@ -45,8 +48,31 @@ def derived_id(*parts: str) -> str:
     return str(uuid.uuid5(NAMESPACE, "\x1f".join(parts)))
 
 
-def store(db: Database, imported: Imported, at: int) -> bool:
-    """Write a session's events, all in one transaction; False when the same bytes were imported before.
+def raw(value: Any) -> msgspec.Raw:
+    """A value as the JSON that an event carries."""
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def envelope(operation_id: str, data: Any) -> msgspec.Raw:
+    """The ResponseEnvelope of a tool that another program ran."""
+    return raw({"data": data, "meta": {"source": "local", "operationId": operation_id}})
+
+
+def tool_operation(name: object) -> str:
+    """The operation id of a tool, whatever it is called.
+
+    >>> tool_operation("mcp__github__search"), tool_operation("a b"), tool_operation(None)
+    ('tool.mcp__github__search', 'tool.a_b', 'tool.none')
+    """
+    text = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in str(name or "none"))
+    return f"tool.{text[:60]}"
+
+
+def store(db: Database, imported: Imported, at: int) -> int:
+    """Write those events of a session that were not written before, in one transaction; returns how many.
+
+    An event is known by its text: what an importer makes of a file is a function of the file, so importing it again
+    writes nothing, and importing it when it has grown writes what is new. A crash leaves all of it or nothing.
 
     Args:
         db: the tenant file.
@@ -59,9 +85,22 @@ def store(db: Database, imported: Imported, at: int) -> bool:
             (imported.digest, imported.source, imported.name, imported.session_id, at),
         )
         if not tx.changes:
-            return False
-        db.stream(session_events.STREAM).append(
-            [(imported.session_id, encode(event), at) for event in imported.session], tx
+            return 0
+        said = _fresh(tx, [(imported.session_id, encode(event)) for event in imported.session])
+        called = _fresh(tx, [(event.request_id, encode(event)) for event in imported.calls])
+        for stream, events in ((session_events.STREAM, said), (call_events.STREAM, called)):
+            if events:
+                db.stream(stream).append([(key, text, at) for key, text in events], tx)
+    return len(said) + len(called)
+
+
+def _fresh(tx: Transaction, events: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    found = []
+    for key, text in events:
+        tx.execute(
+            "INSERT OR IGNORE INTO import_events (id) VALUES (?)",
+            (hashlib.blake2b(text.encode(), digest_size=16).digest(),),
         )
-        db.stream(call_events.STREAM).append([(event.request_id, encode(event), at) for event in imported.calls], tx)
-    return True
+        if tx.changes:
+            found.append((key, text))
+    return found
