@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,13 +15,11 @@ from app.cli.exit_codes import ExitCode
 from app.views.text import of
 
 if TYPE_CHECKING:
-    from app.importers.imported import Imported
+    from app.importers.imported import Imported, Reader
     from storage.engine import Database
 
-QUIET_S = 3_600
-"""A transcript that nobody has written to for so long is of a session that is over."""
-
-Reader: TypeAlias = Callable[[Path], Iterable["Imported"]]
+SETTLE_MS = 1_000
+"""With --watch: what is written within so long is imported together."""
 
 watch_option = click.option("--watch", is_flag=True, help="Go on until ^C: import what comes as it comes.")
 
@@ -34,25 +32,32 @@ def import_() -> None:
     Example:
       spoke import swe-agent runs/*.traj
 
-    Importing again writes only what is new: every event is in the log once, however often its file is read.
+    Importing again writes only what is new: every event is in the log once,
+    however often its file is read.
     """
 
 
 @import_.command(name="swe-agent")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @watch_option
 @json_option
 @click.pass_obj
-def swe_agent(context: Context, files: tuple[Path, ...], watch: bool, as_json: bool) -> None:
-    """Import SWE-agent trajectories (*.traj, or folders of them), one session a file.
+def swe_agent(context: Context, paths: tuple[Path, ...], watch: bool, as_json: bool) -> None:
+    """Import SWE-agent trajectories (*.traj, or folders), one session a file.
 
     \b
     Example:
       spoke import swe-agent runs/*.traj
-    """
-    from app.importers.swe_agent import read
 
-    _run(context, files, ".traj", lambda path: [read(path.read_bytes(), path.stem)], watch=watch, as_json=as_json)
+    With --watch, a trajectory is imported when it says how it ended.
+    """
+    from app.importers.swe_agent import has_ended, read
+
+    def sessions(path: Path) -> Iterable[Imported]:
+        data = path.read_bytes()
+        return [] if watch and not has_ended(data) else [read(data, path.stem)]
+
+    _run(context, paths, ".traj", sessions, watch=watch, as_json=as_json)
 
 
 @import_.command(name="claude-code")
@@ -61,19 +66,19 @@ def swe_agent(context: Context, files: tuple[Path, ...], watch: bool, as_json: b
 @json_option
 @click.pass_obj
 def claude_code(context: Context, paths: tuple[Path, ...], watch: bool, as_json: bool) -> None:
-    """Import Claude Code transcripts (*.jsonl, or folders of them); ~/.claude/projects if no PATH is given.
+    """Import Claude Code transcripts (*.jsonl, or folders).
 
     \b
     Example:
       spoke import claude-code transcripts
 
-    Tools become calls, sub-agents sessions below the session that started them.
+    Without PATHS it imports ~/.claude/projects. Tools become calls, sub-agents
+    sessions below the session that started them.
     """
     from app.importers.claude_code import read
 
     def sessions(path: Path) -> Iterable[Imported]:
-        quiet = now().timestamp() - path.stat().st_mtime > QUIET_S
-        return read(path.read_bytes(), path.stem, quiet=quiet)
+        return read(path.read_bytes(), path.stem, _now_ms())
 
     _run(context, paths or (Path.home() / ".claude" / "projects",), ".jsonl", sessions, watch=watch, as_json=as_json)
 
@@ -84,68 +89,97 @@ def claude_code(context: Context, paths: tuple[Path, ...], watch: bool, as_json:
 @json_option
 @click.pass_obj
 def opencode(context: Context, database: Path | None, watch: bool, as_json: bool) -> None:
-    """Import the sessions of opencode's DATABASE; $XDG_DATA_HOME/opencode/opencode.db if none is given.
+    """Import the sessions of opencode's DATABASE, or of a folder that holds it.
 
     \b
     Example:
       spoke import opencode opencode.db
+
+    Without DATABASE it imports $XDG_DATA_HOME/opencode/opencode.db.
     """
+    from app.importers.imported import QUIET_MS
     from app.importers.opencode import read
 
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    path = database or data / "opencode" / "opencode.db"
-    _run(
-        context,
-        (path,),
-        path.suffix,
-        lambda path: read(path, int(now().timestamp() * 1000)),
-        watch=watch,
-        as_json=as_json,
-    )
+    path = database or data / "opencode"
+    since_ms = 0
+
+    def sessions(path: Path) -> Iterable[Imported]:
+        nonlocal since_ms
+        at_ms = _now_ms()
+        yield from read(path, at_ms, since_ms=since_ms)
+        since_ms = at_ms - 2 * QUIET_MS  # what was changed before then was over by now, and is imported
+
+    path = path / "opencode.db" if path.is_dir() else path
+    _run(context, (path,), path.suffix, sessions, watch=watch, as_json=as_json)
+
+
+def _now_ms() -> int:
+    return int(now().timestamp() * 1000)
 
 
 def _run(context: Context, paths: tuple[Path, ...], suffix: str, reader: Reader, *, watch: bool, as_json: bool) -> None:
     missing = [path for path in paths if not path.exists()]
     if missing:
-        raise CommandError(f"{missing[0]}: there is none", hint="check the path", code=ExitCode.NO_INPUT)
+        raise CommandError(
+            f"{missing[0]}: there is no such file or folder", hint="check the path", code=ExitCode.NO_INPUT
+        )
     with context.database() as db:
-        bad = _import(db, list(_files(paths, suffix)), reader, as_json=as_json, quiet=False)
         if watch:
-            say("watching; ^C ends it")
-            for changed in _changes(paths, suffix):
-                _import(db, changed, reader, as_json=as_json, quiet=True)
+            for files in _changes([path.resolve() for path in paths], suffix):
+                _import(db, files, reader, as_json=as_json, only_new=True)
+            return
+        bad = _import(db, _files(paths, suffix), reader, as_json=as_json, only_new=False)
     if bad:
         raise CommandError(
-            f"{of(bad, 'file')} could not be imported, see above; everything else was",
-            hint="check that they are the right files for this importer, and complete",
+            f"{of(bad, 'file')} could not be imported; everything else was",
+            hint="see above; check that it is the right file for this importer, and complete",
             code=ExitCode.DATA,
         )
 
 
-def _files(paths: Iterable[Path], suffix: str) -> Iterator[Path]:
+def _files(paths: Iterable[Path], suffix: str) -> list[Path]:
+    found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            yield from sorted(path.rglob(f"*{suffix}"))
-        else:
-            yield path
+        found += sorted(path.rglob(f"*{suffix}")) if path.is_dir() else [path]
+    return found
 
 
-def _changes(paths: tuple[Path, ...], suffix: str) -> Iterator[list[Path]]:
-    """The files that were changed, again and again. What a database writes beside itself counts for it."""
+def _changes(paths: list[Path], suffix: str) -> Iterator[list[Path]]:
+    """All files, then those that were changed, again and again until ^C. A database's log (-wal) counts for it."""
     import watchfiles
 
     roots = {path if path.is_dir() else path.parent for path in paths}
-    named = {path for path in paths if not path.is_dir()}
-    for changes in watchfiles.watch(*roots, raise_interrupt=False, watch_filter=None):
+    started = False
+    for changes in watchfiles.watch(
+        *roots,
+        watch_filter=None,
+        raise_interrupt=False,
+        debounce=SETTLE_MS,
+        step=SETTLE_MS // 4,
+        rust_timeout=SETTLE_MS,
+        yield_on_timeout=True,
+        recursive=any(path.is_dir() for path in paths),
+    ):
+        if not started:  # the watch stands: nothing that is written from here on is missed
+            started = True
+            say("watching; ^C ends it")
+            yield _files(paths, suffix)
+            continue
         touched = {Path(text.removesuffix("-wal")) for _, text in changes}
-        found = {path for path in touched if path in named or any(path.is_relative_to(p) for p in paths if p.is_dir())}
-        existing = sorted(path for path in found if path.suffix == suffix and path.is_file())
-        if existing:
-            yield existing
+        found = sorted(
+            file
+            for file in touched
+            if file.suffix == suffix and file.is_file() and any(file.is_relative_to(path) for path in paths)
+        )
+        if found:
+            yield found
 
 
-def _import(db: Database, files: list[Path], reader: Reader, *, as_json: bool, quiet: bool) -> int:
+def _import(db: Database, files: list[Path], reader: Reader, *, as_json: bool, only_new: bool) -> int:
+    """Import what can be imported, and say what cannot; returns how many files could not."""
     from app.importers.imported import ImportFailedError, store
+    from storage.events.call_events import CallRequested
 
     progress, bad = Progress("files"), 0
     results: list[dict[str, Any]] = []
@@ -153,17 +187,10 @@ def _import(db: Database, files: list[Path], reader: Reader, *, as_json: bool, q
         for number, path in enumerate(files, 1):
             try:
                 for imported in reader(path):
-                    events = store(db, imported, int(now().timestamp()))
-                    calls = sum(1 for event in imported.calls if type(event).__name__ == "CallRequested")
-                    results.append(
-                        {
-                            "name": imported.name,
-                            "sessionId": imported.session_id,
-                            "calls": calls,
-                            "newEvents": events,
-                            "new": events > 0,
-                        }
-                    )
+                    new = store(db, imported, int(now().timestamp()))
+                    calls = sum(isinstance(event, CallRequested) for event in imported.calls)
+                    result = {"name": imported.name, "sessionId": imported.session_id, "calls": calls}
+                    results.append({**result, "newEvents": new, "new": new > 0})
             except (ImportFailedError, OSError) as error:
                 progress.end()
                 say(f"{path}: {error.strerror if isinstance(error, OSError) else error}")
@@ -171,8 +198,8 @@ def _import(db: Database, files: list[Path], reader: Reader, *, as_json: bool, q
             progress(number, len(files))
     finally:
         progress.end()
-    shown = [result for result in results if result["new"]] if quiet else results
-    if as_json and (shown or not quiet):
+    shown = [result for result in results if result["new"] or not only_new]
+    if as_json and (shown or not only_new):
         print_json(shown)
     elif not as_json:
         for result in shown:

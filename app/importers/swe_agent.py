@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from app.importers.imported import Imported, ImportFailedError, derived_id, digest_of, envelope, raw
+from app.importers.imported import MAX_BYTES, Imported, ImportFailedError, derived_id, digest_of, envelope, raw
 from storage.events.call_events import (
     AnyCallEvent,
     CallError,
@@ -22,7 +22,6 @@ from storage.events.call_events import (
 from storage.events.session_events import AnySessionEvent, MessagePart, SessionEnded, SessionMessage, SessionStarted
 
 SOURCE = "swe-agent"
-MAX_BYTES = 268_435_456
 
 
 class Step(msgspec.Struct):
@@ -66,6 +65,14 @@ class Trajectory(msgspec.Struct):
 _decoder = msgspec.json.Decoder(Trajectory)
 
 
+def has_ended(data: bytes) -> bool:
+    """Whether a trajectory says how it ended: SWE-agent writes the file anew after each step."""
+    try:
+        return _decoder.decode(data).info.exit_status is not None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
 def read(data: bytes, name: str) -> Imported:
     """Make a session of a trajectory file's bytes. Pure: the same bytes give the same events.
 
@@ -77,11 +84,11 @@ def read(data: bytes, name: str) -> Imported:
         ImportFailedError: too large, cut off, not JSON, or not a trajectory; says which field.
     """
     if len(data) > MAX_BYTES:
-        raise ImportFailedError(f"{name}: larger than {MAX_BYTES} bytes")
+        raise ImportFailedError(f"larger than {MAX_BYTES} bytes")
     try:
         trajectory = _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ImportFailedError(f"{name}: not a SWE-agent trajectory: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ImportFailedError(f"not a SWE-agent trajectory: {error}") from error
     digest = digest_of(data)
     session_id = derived_id(SOURCE, digest)
     return Imported(
