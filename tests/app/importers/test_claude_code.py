@@ -194,7 +194,12 @@ def test_a_foreign_file_is_refused_and_says_where(data: bytes, says: str) -> Non
 
 BLOCK_KEYS = ["type", "id", "name", "input", "text", "thinking", "tool_use_id", "content", "is_error", "role"]
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.sampled_from(["tool_use", "tool_result"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.sampled_from(["tool_use", "tool_result"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(BLOCK_KEYS) | st.text(), inner),
     max_leaves=8,
 )
