@@ -189,7 +189,7 @@ def _import(db: Database, files: list[Path], reader: Reader, *, as_json: bool, o
                 for imported in reader(path):
                     new = store(db, imported, int(now().timestamp()))
                     calls = sum(isinstance(event, CallRequested) for event in imported.calls)
-                    result = {"name": imported.name, "sessionId": imported.session_id, "calls": calls}
+                    result: dict[str, Any] = {"name": imported.name, "sessionId": imported.session_id, "calls": calls}
                     results.append({**result, "newEvents": new, "new": new > 0})
             except (ImportFailedError, OSError) as error:
                 progress.end()

@@ -113,7 +113,7 @@ def read(data: bytes, name: str, now_ms: int) -> list[Imported]:
     if len(data) > MAX_BYTES:
         raise ImportFailedError(f"larger than {MAX_BYTES} bytes")
     lines = list(_lines(data))
-    spoken = [line for line in lines if isinstance(line, Spoken)]
+    spoken: list[Spoken] = [line for line in lines if isinstance(line, Spoken)]
     others = [line for line in lines if isinstance(line, Titled)]
     if not spoken and not any(line.type in OTHERS for line in others):
         raise ImportFailedError("not a Claude Code transcript: nothing is said in it")

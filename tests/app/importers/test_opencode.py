@@ -93,7 +93,12 @@ def test_what_is_being_written_waits_until_it_is_complete(tenant: Database, tmp_
     log.part("prt_2", "msg_2", "ses_1", type="text", text="I", time={"start": AT_MS})
     assert take(tenant, path, AT_MS) == 1
     assert parts(tenant) == [("user", "text")]
-    pending = {"type": "tool", "callID": "c", "tool": "bash", "state": {"status": "pending", "input": {}, "raw": "{"}}
+    pending: dict[str, Any] = {
+        "type": "tool",
+        "callID": "c",
+        "tool": "bash",
+        "state": {"status": "pending", "input": {}, "raw": "{"},
+    }
     log.part("prt_3", "msg_2", "ses_1", **pending)
     assert take(tenant, path, AT_MS) == 0
     log.part("prt_3", "msg_2", "ses_1", **running("bash", AT_MS, command="make"))
