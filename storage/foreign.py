@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import apsw
 
@@ -41,7 +40,7 @@ def reading(path: Path) -> Iterator[ForeignFile]:
     Raises:
         EngineError: it is not there, cannot be read, or is no database.
     """
-    connection = connect(f"file:{quote(str(path))}?mode=ro", durability="normal", query_only=True, read_only=True)
+    connection = connect(str(path.absolute()), durability="normal", query_only=True, read_only=True)
     try:
         with translated(str(path)):
             connection.execute("BEGIN")

@@ -96,7 +96,8 @@ class Served:
     async def say(self, said: list[bytes]) -> list[dict[str, Any]]:
         """Send lines and then a good call; returns what is answered until that call is."""
         self.number += 1
-        good, answers = f"good-{self.number}", []
+        good = f"good-{self.number}"
+        answers: list[dict[str, Any]] = []
         client = await self.api.connect()
         for text in said:
             client.writer.write(text.replace(b"\n", b" ") + b"\n")
