@@ -27,7 +27,7 @@ QUERIES = ["system.info", "queue.list", "session.list", "stream.read", "graph.pa
 
 anything = json_values(words=["\x00", "é\ud800"])
 forged = st.sampled_from([{"id": "root", "scopes": ["*"]}, {"id": "root", "scopes": ["*"], "resources": {"*": ["*"]}}])
-requests = st.fixed_dictionaries(
+requests: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"operationId": st.sampled_from(QUERIES) | anything, "input": st.just({}) | anything},
     optional={
         "requestId": anything,
