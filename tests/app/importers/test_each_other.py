@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,10 +58,14 @@ WRITER = """
 import sys
 text, path = open(sys.argv[1], 'rb').read(), sys.argv[2]
 with open(path, 'ab', buffering=0) as file:
-    for at in range(0, len(text), 333):
+    for number, at in enumerate(range(0, len(text), 333)):
+        if number % 100 == 50:
+            print("half", flush=True)
+        if number % 100 == 99:
+            sys.stdin.readline()
         file.write(text[at:at + 333])
-        print(at, flush=True)
 """
+"""Says when it is in the middle of some pieces, writes on, and waits before the next ones."""
 
 
 def test_a_transcript_that_is_written_while_it_is_read(tenant: Database, tmp_path: Path) -> None:
@@ -70,17 +75,19 @@ def test_a_transcript_that_is_written_while_it_is_read(tenant: Database, tmp_pat
         lines.append(claude_line("assistant", f"a{number}", "u", 1, use(f"t{number}", "Bash", n=number)))
         lines.append(claude_line("user", f"r{number}", "u", 2, result(f"t{number}", "ok")))
     whole, path = tmp_path / "whole", tmp_path / "log.jsonl"
-    whole.write_bytes(b"".join(lines))
     path.write_bytes(lines[0])
     whole.write_bytes(b"".join(lines[1:]))
     imports, total = 0, 0
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(whole), str(path)], stdout=subprocess.PIPE) as writer:
-        while writer.poll() is None:
+    command = [sys.executable, "-c", WRITER, str(whole), str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        while writer.stdout.readline():
             total += sum(store(tenant, i, at=0) for i in claude_code.read(path.read_bytes(), "log", AT_MS))
             imports += 1
-            assert writer.stdout is not None
-            for _ in range(50):
-                writer.stdout.readline()
+            with suppress(BrokenPipeError):  # it has written everything meanwhile
+                writer.stdin.write(b"\n")
+                writer.stdin.flush()
     total += sum(store(tenant, i, at=0) for i in claude_code.read(path.read_bytes(), "log", LATER_MS))
     assert imports > 1
     assert total == len(lines) + 1 + 600 + 3

@@ -248,27 +248,35 @@ from tests.app.importers.logs import AT_MS, Opencode, done, running
 log = Opencode(Path(sys.argv[1]))
 log.session("ses_1", "Written meanwhile")
 for number in range(60):
+    if number % 20 == 10:
+        print("half", flush=True)
+    if number % 20 == 19:
+        sys.stdin.readline()
     log.message(f"msg_{number:03}", "ses_1", "assistant", AT_MS + number)
     for part in range(5):
         name = f"prt_{number:03}_{part}"
         log.part(name, f"msg_{number:03}", "ses_1", **running("bash", AT_MS, n=number))
         log.part(name, f"msg_{number:03}", "ses_1", **done("bash", AT_MS, "x" * 2_000, n=number))
     log.message(f"msg_{number:03}", "ses_1", "assistant", AT_MS + number, time={"created": 0, "completed": 1})
-    print(number, flush=True)
 """
+"""Says when it is in the middle of some messages, writes on, and waits before the next ones."""
 
 
 def test_another_process_writes_meanwhile(tenant: Database, tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     imports = 0
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:
+    command = [sys.executable, "-c", WRITER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdin is not None
         assert writer.stdout is not None
-        writer.stdout.readline()
-        while writer.poll() is None:
+        while writer.stdout.readline():
             take(tenant, path, AT_MS)
             imports += 1
+            with suppress(BrokenPipeError):  # it has written everything meanwhile
+                writer.stdin.write(b"\n")
+                writer.stdin.flush()
         assert writer.wait() == 0
-    assert imports > 1
+    assert imports == 3
     take(tenant, path, LATER_MS)
     run, *tools = calls(tenant, ONE)
     assert run["status"] == "completed"
