@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,8 +127,9 @@ def _run(context: Context, paths: tuple[Path, ...], suffix: str, reader: Reader,
         )
     with context.database() as db:
         if watch:
-            for files in _changes([path.resolve() for path in paths], suffix):
-                _import(db, files, reader, as_json=as_json, only_new=True)
+            with suppress(KeyboardInterrupt):  # the way to end it; a session that is being written is taken back whole
+                for files in _changes([path.resolve() for path in paths], suffix):
+                    _import(db, files, reader, as_json=as_json, only_new=True)
             return
         bad = _import(db, _files(paths, suffix), reader, as_json=as_json, only_new=False)
     if bad:
@@ -154,7 +156,6 @@ def _changes(paths: list[Path], suffix: str) -> Iterator[list[Path]]:
     for changes in watchfiles.watch(
         *roots,
         watch_filter=None,
-        raise_interrupt=False,
         debounce=SETTLE_MS,
         step=SETTLE_MS // 4,
         rust_timeout=SETTLE_MS,
@@ -167,13 +168,11 @@ def _changes(paths: list[Path], suffix: str) -> Iterator[list[Path]]:
             yield _files(paths, suffix)
             continue
         touched = {Path(text.removesuffix("-wal")) for _, text in changes}
-        found = sorted(
-            file
-            for file in touched
-            if file.suffix == suffix and file.is_file() and any(file.is_relative_to(path) for path in paths)
-        )
+        wanted = [path for path in touched if any(path.is_relative_to(one) for one in paths)]
+        # A new folder may have got files before it was watched.
+        found = {file for file in _files(wanted, suffix) if file.suffix == suffix and file.is_file()}
         if found:
-            yield found
+            yield sorted(found)
 
 
 def _import(db: Database, files: list[Path], reader: Reader, *, as_json: bool, only_new: bool) -> int:
