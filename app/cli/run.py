@@ -42,4 +42,5 @@ async def _serve(db: Database, context: Context) -> None:
 def log_to_stderr() -> None:
     """What happens, a line each, on stderr; never payloads."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("websockets").setLevel(logging.WARNING)
+    for chatty in ("websockets", "watchfiles"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

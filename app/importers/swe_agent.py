@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from app.importers.imported import Imported, ImportFailedError, derived_id, digest_of
+from app.importers.imported import MAX_BYTES, Imported, ImportFailedError, derived_id, digest_of, envelope, raw
 from storage.events.call_events import (
     AnyCallEvent,
     CallError,
@@ -22,7 +22,6 @@ from storage.events.call_events import (
 from storage.events.session_events import AnySessionEvent, MessagePart, SessionEnded, SessionMessage, SessionStarted
 
 SOURCE = "swe-agent"
-MAX_BYTES = 268_435_456
 
 
 class Step(msgspec.Struct):
@@ -66,6 +65,14 @@ class Trajectory(msgspec.Struct):
 _decoder = msgspec.json.Decoder(Trajectory)
 
 
+def has_ended(data: bytes) -> bool:
+    """Whether a trajectory says how it ended: SWE-agent writes the file anew after each step."""
+    try:
+        return _decoder.decode(data).info.exit_status is not None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
 def read(data: bytes, name: str) -> Imported:
     """Make a session of a trajectory file's bytes. Pure: the same bytes give the same events.
 
@@ -77,11 +84,11 @@ def read(data: bytes, name: str) -> Imported:
         ImportFailedError: too large, cut off, not JSON, or not a trajectory; says which field.
     """
     if len(data) > MAX_BYTES:
-        raise ImportFailedError(f"{name}: larger than {MAX_BYTES} bytes")
+        raise ImportFailedError(f"larger than {MAX_BYTES} bytes")
     try:
         trajectory = _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ImportFailedError(f"{name}: not a SWE-agent trajectory: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ImportFailedError(f"not a SWE-agent trajectory: {error}") from error
     digest = digest_of(data)
     session_id = derived_id(SOURCE, digest)
     return Imported(
@@ -131,7 +138,7 @@ def _calls(trajectory: Trajectory, session_id: str, name: str) -> Iterator[AnyCa
     yield CallRequested(
         request_id=run,
         operation_id="agent.run",
-        input=_raw({"name": name, "environment": trajectory.environment}),
+        input=raw({"name": name, "environment": trajectory.environment}),
         metadata=metadata,
     )
     for number, step in enumerate(trajectory.trajectory):
@@ -140,13 +147,13 @@ def _calls(trajectory: Trajectory, session_id: str, name: str) -> Iterator[AnyCa
         yield CallRequested(
             request_id=request_id,
             operation_id=operation_id,
-            input=_raw({"action": step.action, "thought": step.thought}),
+            input=raw({"action": step.action, "thought": step.thought}),
             parent_request_id=run,
             metadata=metadata,
         )
         yield CallResponded(
             request_id=request_id,
-            output=_envelope(operation_id, {"observation": step.observation, "state": step.state}),
+            output=envelope(operation_id, {"observation": step.observation, "state": step.state}),
             metadata=CallMetadata(
                 session_id=session_id,
                 imported_from=SOURCE,
@@ -156,10 +163,10 @@ def _calls(trajectory: Trajectory, session_id: str, name: str) -> Iterator[AnyCa
     info = trajectory.info
     ended = {"exitStatus": info.exit_status, "submission": info.submission, "modelStats": info.model_stats}
     if _succeeded(info):
-        yield CallResponded(request_id=run, output=_envelope("agent.run", ended), metadata=metadata)
+        yield CallResponded(request_id=run, output=envelope("agent.run", ended), metadata=metadata)
     else:
         status = info.exit_status or "no exit status"
-        yield CallError(request_id=run, code="EXIT_STATUS", message=status, details=_raw(ended), metadata=metadata)
+        yield CallError(request_id=run, code="EXIT_STATUS", message=status, details=raw(ended), metadata=metadata)
 
 
 def tool_of(action: str) -> str:
@@ -170,11 +177,3 @@ def tool_of(action: str) -> str:
     """
     word = (action.split() or [""])[0].rsplit("/", 1)[-1]
     return "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in word)[:40] or "none"
-
-
-def _envelope(operation_id: str, data: dict[str, Any]) -> msgspec.Raw:
-    return _raw({"data": data, "meta": {"source": "local", "operationId": operation_id}})
-
-
-def _raw(value: Any) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))

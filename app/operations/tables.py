@@ -16,6 +16,7 @@ NAMESPACES = (
     "messages",
     "parts",
     "imports",
+    "import_events",
     "ingest_files",
     "ingest_rejects",
     "node_facts",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -65,7 +65,7 @@ class _Subscribe(msgspec.Struct, frozen=True, rename="camel"):
     """A stream, and the offset to begin behind (default: now)."""
 
     topic: str
-    after: int | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
 
 
 class Connection:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from storage import engine
 from storage.engine import Database
 from storage.engine.errors import EngineError, UsageError
@@ -79,10 +81,11 @@ class EphemeralEventTarget:
         try:
             async for notification in notifications:
                 payload = notification.payload
-                if isinstance(payload, dict) and isinstance(payload.get("envelope"), str):
-                    self._listeners.call(read_envelope(payload["envelope"]))
-                else:
-                    log.warning("channel %s: a notification that is no envelope", notification.channel)
+                text = payload.get("envelope") if isinstance(payload, dict) else None
+                try:
+                    self._listeners.call(read_envelope(text if isinstance(text, str) else ""))
+                except msgspec.DecodeError as error:
+                    log.warning("channel %s: a notification that is no envelope: %s", notification.channel, error)
         except EngineError:
             if not self._closed:
                 log.exception("listening has ended")

@@ -108,6 +108,9 @@ def read_envelope(text: str | bytes) -> EventEnvelope:
     """Decode an envelope; its payload stays as it is.
 
     Raises:
-        msgspec.DecodeError: it is none.
+        msgspec.DecodeError: it is none, or nested deeper than the decoder goes.
     """
-    return _decoder.decode(text)
+    try:
+        return _decoder.decode(text)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error

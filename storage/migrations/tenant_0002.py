@@ -1,4 +1,4 @@
-"""Migration 2 of a tenant file: what the drop folder has read."""
+"""Migration 2 of a tenant file: what the drop folder has read, and which events importers have written."""
 
 from __future__ import annotations
 
@@ -22,5 +22,8 @@ CREATE TABLE ingest_rejects (
   reason TEXT NOT NULL,
   text TEXT NOT NULL,
   PRIMARY KEY (file_id, line)
+) WITHOUT ROWID;
+CREATE TABLE import_events (
+  id BLOB PRIMARY KEY
 ) WITHOUT ROWID;
 """

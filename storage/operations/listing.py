@@ -138,7 +138,8 @@ class Listing:
 
 def cursor(names: Sequence[str], descending: bool, row: dict[str, Any]) -> str:
     """The place behind a row, for the next page."""
-    text = json.dumps([list(names), descending, [row[name] for name in names]])
+    last = [row[name] for name in names]
+    text = json.dumps([list(names), descending, last], default=lambda blob: {"hex": blob.hex()})
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -149,11 +150,12 @@ def read_cursor(text: str, names: Sequence[str], descending: bool) -> list[Any]:
         InputError: the text is no cursor, or one of another order.
     """
     try:
-        of_names, of_descending, values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        of_names, of_descending, values = json.loads(decoded, object_hook=lambda blob: bytes.fromhex(blob["hex"]))
         fits = (of_names, of_descending, len(values)) == (list(names), descending, len(names))
-        if fits and all(isinstance(value, str | int | float) for value in values):
+        if fits and all(isinstance(value, str | int | float | bytes) for value in values):
             return list(values)
-    except (binascii.Error, ValueError, TypeError, UnicodeError, RecursionError):
+    except (binascii.Error, ValueError, TypeError, KeyError, UnicodeError, RecursionError):
         pass  # told below, with everything else that is no cursor of this list
     raise InputError(
         "'after' is no cursor of this list: take 'next' of the page before, with the same filters and order"

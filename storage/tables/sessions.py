@@ -54,6 +54,7 @@ def add(metadata: sa.MetaData) -> None:
         sa.Index("idx_parts_message", "message_id", "position"),
         sa.Index("idx_parts_session_type", "session_id", "type"),
     )
+    sa.Table("import_events", metadata, sa.Column("id", sa.LargeBinary, primary_key=True), sqlite_with_rowid=False)
     sa.Table(
         "imports",
         metadata,

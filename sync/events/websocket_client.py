@@ -37,7 +37,7 @@ class WebSocketClientEventTarget:
                     return
                 try:
                     event = read_envelope(message)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                except msgspec.DecodeError as error:
                     log.warning("a message that is no envelope: %s", error)
                     continue
                 if not event.type.startswith("__"):

@@ -102,7 +102,7 @@ class WebSocketServerEventTarget:
                 elif not event.type.startswith("__"):
                     connection.listeners.call(event)
                     self._listeners.call(event)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except msgspec.DecodeError as error:
                 log.warning("a message that is no envelope: %s", error)
 
     def _control(self, connection: Connection, event: EventEnvelope) -> None:

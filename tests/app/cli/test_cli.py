@@ -19,6 +19,7 @@ from app.cli import _COMMANDS, cli
 from app.cli.exit_codes import EXPLAINED, ExitCode
 from app.cli.run_cli import run
 from storage.tenants import open_tenant_database
+from tests.app.importers.logs import CLAUDE, opencode
 
 Spoke = Callable[..., tuple[int, str, str]]
 
@@ -255,17 +256,32 @@ def test_a_bad_line_of_a_batch_names_itself_and_what_was_done(spoke: Spoke, tmp_
     assert log_size(node) == 4
 
 
-def test_a_truncated_and_a_foreign_trajectory(
+def test_a_bad_file_is_reported_and_the_others_are_imported(
     spoke: Spoke, tmp_path: Path, trajectories: list[Path], node: Path
 ) -> None:
     cut, foreign = tmp_path / "cut.traj", tmp_path / "foreign.traj"
     cut.write_bytes(trajectories[0].read_bytes()[:5_000])
     foreign.write_text('{"messages": []}')
-    for file in (cut, foreign):
-        check_refused(
-            spoke("import", "swe-agent", str(trajectories[0]), str(file)), ExitCode.DATA, "nothing was imported"
-        )
-    check_refused(spoke("import", "swe-agent", str(tmp_path / "absent")), ExitCode.NO_INPUT)
+    code, out, err = spoke("import", "swe-agent", str(cut), str(trajectories[0]), str(foreign), "--json")
+    assert code == ExitCode.DATA
+    assert [result["name"] for result in json.loads(out)] == [trajectories[0].stem]
+    *reports, last = err.splitlines()
+    assert [line.split(":")[0] for line in reports] == [str(cut), str(foreign)]
+    assert "2 files could not be imported; everything else was — " in last
+    size = log_size(node)
+    assert spoke("import", "swe-agent", str(cut))[0] == ExitCode.DATA
+    assert log_size(node) == size > 0
+
+
+@pytest.mark.parametrize("command", ["swe-agent", "claude-code", "opencode"])
+def test_nothing_is_made_where_there_is_nothing_to_import(
+    spoke: Spoke, tmp_path: Path, node: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    check_refused(spoke("import", command, str(tmp_path / "absent")), ExitCode.NO_INPUT, "absent")
+    if command != "swe-agent":
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+        check_refused(spoke("import", command), ExitCode.NO_INPUT, command.split("-")[0])
     assert not node.exists()
 
 
@@ -423,6 +439,9 @@ def test_the_examples_in_the_help_work(
     (work / "runs").mkdir(parents=True)
     for file in trajectories[:2]:
         (work / "runs" / file.name).write_bytes(file.read_bytes())
+    (work / "transcripts").mkdir()
+    (work / "transcripts" / "x.jsonl").write_bytes(CLAUDE)
+    opencode(work / "opencode.db")
     (work / "key.txt").write_text("alk_x")
     (work / "Makefile").write_text("all build test:\n\t@true\n")
     bin_folder = tmp_path / "bin"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.importers.imported import ImportFailedError, store
-from app.importers.swe_agent import read, tool_of
+from app.importers.swe_agent import has_ended, read, tool_of
 from app.services.projector import catch_up
 from storage.engine import Database
 
@@ -95,6 +95,13 @@ def test_a_foreign_file_is_refused(data: bytes) -> None:
 def test_the_tool_is_always_a_name(action: str) -> None:
     assert tool_of(action)
     assert all(c.isascii() and (c.isalnum() or c in "_-") for c in tool_of(action))
+
+
+def test_a_trajectory_has_ended_when_it_says_how() -> None:
+    text = '{"trajectory": [], "history": [], "info": {"exit_status": %s}}'
+    assert has_ended((text % '"exit_cost"').encode())
+    for data in (text % "null", text.replace("%s", "")[:-1], ""):
+        assert not has_ended(data.encode())
 
 
 json_values = st.recursive(

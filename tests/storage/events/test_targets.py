@@ -267,6 +267,22 @@ async def test_composite_is_heard_at_once_and_durable_when_publish_returns(tmp_p
     db.close()
 
 
+@pytest.mark.parametrize("nonsense", [None, 7, "text", [], {}, {"envelope": 7}, {"envelope": "{"}, {"envelope": "[]"}])
+async def test_nonsense_on_a_channel_or_in_a_stream_is_passed_over(tmp_path: Path, nonsense: Any) -> None:
+    db = engine.open(tmp_path / "t.db")
+    with db.transaction() as tx:
+        db.stream("s").publish(nonsense, tx=tx)
+    for target in (EphemeralEventTarget(db), DurableEventTarget(db, "s", "c@spoke")):
+        ear = Ear()
+        target.add_event_listener("a:", ear)
+        with db.transaction() as tx:
+            tx.notify("a:", nonsense)
+        await target.dispatch_event(event("a", "", 1))
+        assert await ear.until(1) == [("a:", 1)]
+        await target.close()
+    db.close()
+
+
 async def test_a_durable_consumer_goes_on_where_it_left_off(tmp_path: Path) -> None:
     db = engine.open(tmp_path / "t.db")
     first, ear = DurableEventTarget(db, "s", "c@spoke"), Ear()

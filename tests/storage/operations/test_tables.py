@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import uuid
 from collections.abc import Iterator
@@ -139,6 +140,26 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(ValidationError, match=re.escape(says)):
         run(registry, db, operation, value)
     assert len(run(registry, db, "graphs.list", {})["rows"]) == 1
+
+
+def test_keys_of_bytes_are_base64_and_have_pages(registry: Registry, db: Database) -> None:
+    keys = [bytes([number]) * 16 for number in (0, 200, 255)]
+    with db.transaction() as tx:
+        for key in keys:
+            tx.execute("INSERT INTO import_events VALUES (?)", (key,))
+    found: list[str] = []
+    after = None
+    while True:
+        page = run(registry, db, "import_events.list", {"limit": 1, "after": after})
+        found += [row["id"] for row in page["rows"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert found == [base64.b64encode(key).decode() for key in keys]
+    assert run(registry, db, "import_events.find", {"id": found[1]}) == {"id": found[1]}
+    broken = base64.urlsafe_b64encode(b'[["id"],false,[{"hax":"00"}]]').decode()
+    with pytest.raises(ValidationError, match="no cursor of this list"):
+        run(registry, db, "import_events.list", {"after": broken})
 
 
 def test_access_is_asked_for(registry: Registry, db: Database) -> None:
