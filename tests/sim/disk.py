@@ -249,6 +249,8 @@ class Shell:
             parent = self.disk.copies.get((name, generation.parent))
             if generation.parent and parent is not None and parent.cursor.offset < generation.base:
                 self.disk.gaps.add((name, generation.parent, parent.cursor.offset, generation.base))
+            elif parent is None and generation.reason == "gap":
+                self.disk.gaps.add((name, generation.parent, 0, generation.base))
             copy = self.disk.copies[key] = Copy(Cursor(generation.base, generation.gen_id))
             head = self.disk.heads.get(name)
             if head is None or generation.number > head.number:

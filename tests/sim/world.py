@@ -347,6 +347,6 @@ class World:
             pruned = {event.payload for event in disk.forgotten.get(topic, [])}
             copy = self.hub.copies.get((topic, gen_id))
             reached = copy.cursor.offset if copy is not None else 0  # up to there, it may be another tail than once
-            remembered = text in pruned if ours else reached < offset <= generation.seen
+            remembered = text in pruned or (not ours and reached < offset <= generation.seen)
             gap = any(name == topic and low < offset <= high for name, _, low, high in self.hub.gaps)
             assert text in texts or gap or not remembered, f"{topic} {offset}: lost in silence"

@@ -34,7 +34,7 @@ from sync.link.ratchet import hash_of
 from sync.link.rate import Bucket, Gate, Rate
 from sync.link.token import Token
 from sync.spoke.join import join
-from sync.spoke.uplink import HubRefusedError, UnreachableError
+from sync.spoke.reasons import HubRefusedError, UnreachableError
 from tests.sync.joining import LIMIT_S, certificates, enrolling, token, trail
 
 KEY = DeviceKey.generate()
