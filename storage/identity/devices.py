@@ -33,7 +33,7 @@ Standing: TypeAlias = Literal["active", "renew_only", "expired", "revoked"]
 class UnknownDeviceError(UnknownIdentityError):
     """There is no such device."""
 
-    hint = "`spoke hub spokes` shows the nodes that there are"
+    hint = "`spoke hub devices` shows the nodes that joined"
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,7 +207,9 @@ def _alternative(name: str) -> x509.GeneralName:
     except ValueError:
         pass  # a host name, then
     labels = name.rstrip(".").split(".")
-    plain = name.isascii() and all(0 < len(part) < 64 and part.replace("-", "").isalnum() for part in labels)
+    plain = name.isascii() and all(
+        0 < len(part) < 64 and part.replace("-", "").replace("_", "").isalnum() for part in labels
+    )
     if not plain or len(name) > 253:
         raise CertificateError(f"{name[:60]!r} is no host name or address")
     return x509.DNSName(name.rstrip(".").lower())

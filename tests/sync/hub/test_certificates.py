@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage.private_file import write_private
 from sync.hub.certificates import (
     CA_FILE,
     SERVER_FILE,
@@ -98,19 +99,17 @@ def test_files_are_private_and_nothing_is_written_over(tmp_path: Path) -> None:
 def test_a_crash_before_the_end_is_made_good_by_calling_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sync.hub import certificates
-
-    real, written = certificates.write_private, 0
+    written = 0
 
     def die(*arguments: object) -> None:
         nonlocal written
         written += 1
         if written == 3:
             raise KeyboardInterrupt
-        real(*arguments)  # type: ignore[arg-type]
+        write_private(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as dying:
-        dying.setattr(certificates, "write_private", die)
+        dying.setattr("sync.hub.certificates.write_private", die)
         with pytest.raises(KeyboardInterrupt):
             make_certificates(tmp_path, ["localhost"], NOW)
     assert load_certificates(tmp_path) is None
