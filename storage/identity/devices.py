@@ -93,11 +93,16 @@ def find_device(source: Snapshot | Transaction, node_id: str) -> Device | None:
 def name_device(source: Snapshot | Transaction, which: str) -> Device:
     """Return the device that a person means: a node id, the only beginning of one, or the name of only one.
 
+    A whole node id is never ambiguous: a node chooses its name, and could choose another's id.
+
     Raises:
         UnknownDeviceError: there is none, or there are several.
     """
+    exact = find_device(source, which)
+    if exact is not None:
+        return exact
     rows = source.rows(
-        f"{_SELECT} WHERE d.id = ?1 OR (length(?1) >= 6 AND substr(d.id, 1, length(?1)) = ?1)"
+        f"{_SELECT} WHERE (length(?1) >= 6 AND substr(d.id, 1, length(?1)) = ?1)"
         " OR (d.name = ?1 AND d.revoked_at IS NULL) LIMIT 2",
         (which,),
     )

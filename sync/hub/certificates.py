@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import ssl
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,6 +34,7 @@ SERVER_FILE = "server.pem"
 CA_DAYS = 3_652
 SERVER_DAYS = 825
 RENEW_DAYS = 30
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 BACKDATED = timedelta(days=1)
 """A machine whose clock is a little slow can join too."""
 
@@ -207,10 +209,7 @@ def _alternative(name: str) -> x509.GeneralName:
     except ValueError:
         pass  # a host name, then
     labels = name.rstrip(".").split(".")
-    plain = name.isascii() and all(
-        0 < len(part) < 64 and part.replace("-", "").replace("_", "").isalnum() for part in labels
-    )
-    if not plain or len(name) > 253:
+    if not name.isascii() or len(name) > 253 or not all(_LABEL.fullmatch(part) for part in labels):
         raise CertificateError(f"{name[:60]!r} is no host name or address")
     return x509.DNSName(name.rstrip(".").lower())
 

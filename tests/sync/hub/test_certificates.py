@@ -68,9 +68,9 @@ async def test_a_clock_that_is_wrong_is_named(tmp_path: Path) -> None:
 
 
 async def test_the_server_certificate_is_renewed_when_30_days_are_left(tmp_path: Path) -> None:
-    own = make_certificates(tmp_path, ["localhost"], NOW - timedelta(days=825 - 31))
-    assert renewed_if_due(own, NOW) is own
-    renewed = renewed_if_due(own, NOW + timedelta(days=1, seconds=1))
+    own = make_certificates(tmp_path, ["localhost"], NOW - timedelta(days=825 - 30))
+    assert renewed_if_due(own, NOW - timedelta(seconds=1)) is own
+    renewed = renewed_if_due(own, NOW + timedelta(seconds=1))
     assert renewed.server.certificate.not_valid_after_utc > NOW + timedelta(days=800)
     assert (renewed.names, renewed.pin, renewed.ca) == (own.names, own.pin, own.ca)
     assert load_certificates(tmp_path) is not None
