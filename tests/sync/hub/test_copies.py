@@ -100,13 +100,15 @@ class Hub:
                 if said == "ready":
                     await self.db.run(lambda tx: confirm_session(tx, node, epoch, self.now_ms()))
                 else:
-                    new = msgspec.convert(said, Rotation)
-                    await self.db.run(lambda tx: rotate(tx, HUB, node, new, self.now_ms() // 1000))
+                    await self.rotate(node, msgspec.convert(said, Rotation))
                 await connection.send(encode("done"))
         finally:
             await self.db.run(lambda tx: note_alive(tx, node, epoch, self.now_ms()))
             if self.live.get(node) is connection:
                 del self.live[node]
+
+    async def rotate(self, node: str, new: Rotation) -> None:
+        await self.db.run(lambda tx: rotate(tx, HUB, node, new, self.now_ms() // 1000))
 
     async def empty(self) -> None:
         """Wait until the hub has noted the end of all sessions."""
