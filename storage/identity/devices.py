@@ -23,8 +23,6 @@ RENEW_AFTER_S = 90 * 86_400
 """A key that is this old is replaced when the device is online."""
 GRACE_S = 400 * 86_400
 """For so long after its date a key still opens a session in which it can be replaced, and nothing else."""
-REVOKED = "device:revoked"
-"""Channel `{nodeId, tenant}`: whoever has a session of this node ends it."""
 CREDENTIAL = "device"
 
 Standing: TypeAlias = Literal["active", "renew_only", "expired", "revoked"]
@@ -174,7 +172,7 @@ def revoke_device(tx: Transaction, which: str, *, actor_id: str, now: int) -> tu
         (now, device.id),
     )
     _audit(tx, "revoked", device, actor_id, {})
-    tx.notify(REVOKED, {"nodeId": device.id, "tenant": device.tenant})
+    tx.notify("device:revoked", {"nodeId": device.id, "tenant": device.tenant})
     return device, True
 
 

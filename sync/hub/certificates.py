@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -62,7 +63,11 @@ class Certificates:
 
     @property
     def names(self) -> list[str]:
-        """The host names and addresses that the server certificate is for."""
+        """The host names and addresses that the server certificate is for.
+
+        Raises:
+            CertificateError: it is damaged.
+        """
         return _names(self.server.certificate)
 
     @property
@@ -215,7 +220,10 @@ def _alternative(name: str) -> x509.GeneralName:
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
-    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound) as error:
+        raise CertificateError("the server certificate is damaged: it names no host") from error
     return [str(name.value) for name in found]
 
 
@@ -231,8 +239,9 @@ def _read(path: Path) -> Authority:
         raise CertificateError(f"{path}: {error.strerror}") from error
     try:
         key, certificate = load_pem_private_key(data, None), x509.load_pem_x509_certificate(data)
-    except (ValueError, TypeError):
+        together = isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise CertificateError(f"{path}: this is no key with a certificate") from None  # the cause might quote it
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+    if not together or not isinstance(key, ec.EllipticCurvePrivateKey):
         raise CertificateError(f"{path}: key and certificate do not belong together")
     return Authority(certificate, key)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sync.link.errors import TrustError
@@ -51,13 +53,10 @@ def fits_pin(ca_pem: str, pin: bytes) -> str:
     Raises:
         TrustError: none has.
     """
-    try:
-        found = x509.load_pem_x509_certificates(ca_pem.encode())
-    except ValueError:
-        found = []
-    for certificate in found:
-        if spki_sha256(certificate) == pin:
-            return certificate.public_bytes(Encoding.PEM).decode()
+    with suppress(ValueError, UnsupportedAlgorithm):  # what cannot be read fits nothing
+        for certificate in x509.load_pem_x509_certificates(ca_pem.encode()):
+            if spki_sha256(certificate) == pin:
+                return certificate.public_bytes(Encoding.PEM).decode()
     raise TrustError("wrong CA: what answers is not the hub that made this token; the token was not used")
 
 

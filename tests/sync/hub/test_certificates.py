@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -131,6 +133,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("made"), ["localhost"], NOW)
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_are_refused(made: Certificates, tmp_path: Path, data: st.DataObject) -> None:
@@ -155,6 +158,10 @@ def test_damaged_files_are_refused(made: Certificates, tmp_path: Path, data: st.
     else:
         assert found is not None
         assert found.server.key.public_key() == found.server.certificate.public_key()
+        try:
+            assert found.names
+        except CertificateError as error:
+            assert "names no host" in str(error)  # noqa: PT017
     try:
         server_context(tmp_path / SERVER_FILE)
     except CertificateError as error:
@@ -177,6 +184,21 @@ def test_what_is_no_certificate_is_trusted_by_nobody(text: str) -> None:
         client_context(text)
     with pytest.raises(TrustError, match="wrong CA"):
         fits_pin(text, bytes(32))
+
+
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_damaged_certificate_fits_its_pin_or_is_a_wrong_ca(made: Certificates, data: st.DataObject) -> None:
+    good = made.ca.certificate.public_bytes(Encoding.DER)
+    at = data.draw(st.integers(0, len(good) - 1))
+    bad = good[:at] + data.draw(st.binary(min_size=1, max_size=1)) + good[at + 1 :]
+    pem = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(bad).decode()}\n-----END CERTIFICATE-----\n"
+    for pin in (made.pin, bytes(32)):
+        try:
+            assert fits_pin(pem, pin)
+        except TrustError as error:
+            assert "wrong CA" in str(error)  # noqa: PT017
 
 
 def test_a_pin_finds_its_certificate(made: Certificates, tmp_path: Path) -> None:

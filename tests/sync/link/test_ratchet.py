@@ -205,7 +205,7 @@ class Copies(RuleBasedStateMachine):
             assert verdict.state.epoch > (before.epoch if before else 0)
             assert verdict.state.epoch > copy.epoch
             copy.session = (verdict.state.epoch, self.last)
-            copy.since, copy.restored = len(self.readies), False
+            copy.since = len(self.readies)
             self.live = verdict.state.epoch
         elif before is not None:
             assert verdict.state.last_seen_ms == before.last_seen_ms
@@ -216,7 +216,7 @@ class Copies(RuleBasedStateMachine):
         if copy.session is not None and not copy.persisted:
             copy.backups.append((copy.shown, copy.epoch))
             copy.epoch, copy.shown = copy.session
-            copy.persisted = True
+            copy.persisted, copy.restored = True, False
 
     @rule(which=which)
     def ready(self, which: int) -> None:
