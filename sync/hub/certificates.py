@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -28,7 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from storage.private_file import read_private, write_private
 from sync.link.errors import CertificateError
-from sync.link.pin import spki_sha256
+from sync.link.pin import UNREADABLE, spki_sha256
 
 CA_FILE = "ca.pem"
 SERVER_FILE = "server.pem"
@@ -222,7 +221,7 @@ def _alternative(name: str) -> x509.GeneralName:
 def _names(certificate: x509.Certificate) -> list[str]:
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound) as error:
+    except UNREADABLE as error:
         raise CertificateError("the server certificate is damaged: it names no host") from error
     return [str(name.value) for name in found]
 
@@ -240,7 +239,7 @@ def _read(path: Path) -> Authority:
     try:
         key, certificate = load_pem_private_key(data, None), x509.load_pem_x509_certificate(data)
         together = isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == certificate.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise CertificateError(f"{path}: this is no key with a certificate") from None  # the cause might quote it
     if not together or not isinstance(key, ec.EllipticCurvePrivateKey):
         raise CertificateError(f"{path}: key and certificate do not belong together")
