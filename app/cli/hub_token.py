@@ -8,6 +8,8 @@ import time
 import click
 
 from app.cli.context import Context, json_option, print_json, say
+from app.cli.errors import CommandError
+from app.cli.exit_codes import ExitCode
 from app.cli.hub_files import system_file
 
 
@@ -53,7 +55,6 @@ def create(
 
     It pins the hub's CA: a machine proves that it has the token only to the hub that made it.
     """
-    from storage.identity.errors import IdentityError
     from sync.hub.certificates import load_certificates
     from sync.hub.tokens import create_token
     from sync.link.errors import CertificateError
@@ -66,7 +67,7 @@ def create(
         pin = own.pin
     pairs = [label.partition("=") for label in labels]
     if not all(name and sign for name, sign, _ in pairs):
-        raise IdentityError("a label is NAME=VALUE")
+        raise CommandError("a label is NAME=VALUE", hint="such as --label site=north", code=ExitCode.USAGE)
     with system_file(context) as db:
         made = create_token(
             db,

@@ -24,7 +24,14 @@ from storage.maintenance import Schedule
 from storage.tenant_files import note_migration, plan_migrations
 from sync.hub.server import Hub
 
-CHANNELS = ("account:created", "account:updated", "org:created", "org:member_added", "auth:key_verified")
+CHANNELS = (
+    "account:created",
+    "account:updated",
+    "org:created",
+    "org:member_added",
+    "auth:key_verified",
+    "device:revoked",
+)
 STREAMS = ("audit-events",)
 SCHEDULES = (Schedule("key-expiry", "@hourly", "key-management", {"task": "expire"}),)
 

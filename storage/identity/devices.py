@@ -23,8 +23,6 @@ RENEW_AFTER_S = 90 * 86_400
 """A key that is this old is replaced when the device is online."""
 GRACE_S = 400 * 86_400
 """For so long after its date a key still opens a session in which it can be replaced, and nothing else."""
-REVOKED = "device:revoked"
-"""Channel `{nodeId, tenant}`: whoever has a session of this node ends it."""
 CREDENTIAL = "device"
 
 Standing: TypeAlias = Literal["active", "renew_only", "expired", "revoked"]
@@ -33,7 +31,7 @@ Standing: TypeAlias = Literal["active", "renew_only", "expired", "revoked"]
 class UnknownDeviceError(UnknownIdentityError):
     """There is no such device."""
 
-    hint = "`spoke hub spokes` shows the nodes that there are"
+    hint = "`spoke hub devices` shows the nodes that joined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +91,16 @@ def find_device(source: Snapshot | Transaction, node_id: str) -> Device | None:
 def name_device(source: Snapshot | Transaction, which: str) -> Device:
     """Return the device that a person means: a node id, the only beginning of one, or the name of only one.
 
+    A whole node id is never ambiguous: a node chooses its name, and could choose another's id.
+
     Raises:
         UnknownDeviceError: there is none, or there are several.
     """
+    exact = find_device(source, which)
+    if exact is not None:
+        return exact
     rows = source.rows(
-        f"{_SELECT} WHERE d.id = ?1 OR (length(?1) >= 6 AND substr(d.id, 1, length(?1)) = ?1)"
+        f"{_SELECT} WHERE (length(?1) >= 6 AND substr(d.id, 1, length(?1)) = ?1)"
         " OR (d.name = ?1 AND d.revoked_at IS NULL) LIMIT 2",
         (which,),
     )
@@ -169,7 +172,7 @@ def revoke_device(tx: Transaction, which: str, *, actor_id: str, now: int) -> tu
         (now, device.id),
     )
     _audit(tx, "revoked", device, actor_id, {})
-    tx.notify(REVOKED, {"nodeId": device.id, "tenant": device.tenant})
+    tx.notify("device:revoked", {"nodeId": device.id, "tenant": device.tenant})
     return device, True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import ssl
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,13 +27,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from storage.private_file import read_private, write_private
 from sync.link.errors import CertificateError
-from sync.link.pin import spki_sha256
+from sync.link.pin import UNREADABLE, spki_sha256
 
 CA_FILE = "ca.pem"
 SERVER_FILE = "server.pem"
 CA_DAYS = 3_652
 SERVER_DAYS = 825
 RENEW_DAYS = 30
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 BACKDATED = timedelta(days=1)
 """A machine whose clock is a little slow can join too."""
 
@@ -60,7 +62,11 @@ class Certificates:
 
     @property
     def names(self) -> list[str]:
-        """The host names and addresses that the server certificate is for."""
+        """The host names and addresses that the server certificate is for.
+
+        Raises:
+            CertificateError: it is damaged.
+        """
         return _names(self.server.certificate)
 
     @property
@@ -207,14 +213,16 @@ def _alternative(name: str) -> x509.GeneralName:
     except ValueError:
         pass  # a host name, then
     labels = name.rstrip(".").split(".")
-    plain = name.isascii() and all(0 < len(part) < 64 and part.replace("-", "").isalnum() for part in labels)
-    if not plain or len(name) > 253:
+    if not name.isascii() or len(name) > 253 or not all(_LABEL.fullmatch(part) for part in labels):
         raise CertificateError(f"{name[:60]!r} is no host name or address")
     return x509.DNSName(name.rstrip(".").lower())
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
-    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except UNREADABLE as error:
+        raise CertificateError("the server certificate is damaged: it names no host") from error
     return [str(name.value) for name in found]
 
 
@@ -230,8 +238,9 @@ def _read(path: Path) -> Authority:
         raise CertificateError(f"{path}: {error.strerror}") from error
     try:
         key, certificate = load_pem_private_key(data, None), x509.load_pem_x509_certificate(data)
-    except (ValueError, TypeError):
+        together = isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == certificate.public_key()
+    except UNREADABLE:
         raise CertificateError(f"{path}: this is no key with a certificate") from None  # the cause might quote it
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+    if not together or not isinstance(key, ec.EllipticCurvePrivateKey):
         raise CertificateError(f"{path}: key and certificate do not belong together")
     return Authority(certificate, key)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from websockets.asyncio.server import ServerConnection
@@ -95,6 +95,7 @@ async def enrol(connection: ServerConnection, system_db: Database, desk: Desk) -
         log.info("%s has joined %s as node %s (%s)", peer, done.tenant, done.id, done.name)
         await connection.close()
     except LinkError as error:
+        log.info("%s is refused: %s: %s", peer, error.code, error)
         await _refuse(connection, error)
     except EngineError as error:
         log.error("%s could not join: %s", peer, error)
@@ -133,24 +134,28 @@ def _decide(
     token = _token(tx, asked.token_id)
     known = find_device(tx, asked.node_id)
     reason = _objection(token, known, asked, said, now)
-    device: Device | None = None
-    if reason is None:
-        assert token is not None, "there is an objection to none"
+    if token is not None and reason is None:
         try:
             with tx.transaction():  # a refusal leaves nothing of it
                 device = enrol_device(tx, token, asked.node_id, asked.name, asked.public, now)
-                if not _answers_again(token, known, asked):
-                    use_join_token(tx, token, actor_id=device.account_id, node_id=device.id)
         except TakenError as error:
             reason = str(error)
-    if device is not None:
-        state = load_ratchet(tx, device.id)
-        save_ratchet(tx, device.id, ratchet.begin(fresh) if state is None else ratchet.offer(state, fresh))
-        return device
+        else:
+            if not _answers_again(token, known, asked):
+                use_join_token(tx, token, actor_id=device.account_id, node_id=device.id)
+            state = load_ratchet(tx, device.id)
+            save_ratchet(tx, device.id, ratchet.begin(fresh) if state is None else ratchet.offer(state, fresh))
+            return device
     assert reason is not None, "no device, so there is a reason"
     if desk.audited.take(float(now)):
         desk.unaudited += 1
-        return reason
+    else:
+        _audit_refusal(tx, token, {"reason": reason, "peer": peer, "nodeId": asked.node_id, "more": desk.unaudited})
+        desk.unaudited = 0
+    return reason
+
+
+def _audit_refusal(tx: Transaction, token: JoinToken | None, details: Mapping[str, object]) -> None:
     audit(
         tx,
         f"{CREDENTIAL}.refused",
@@ -158,10 +163,8 @@ def _decide(
         credential_id=token.id if token is not None else None,
         credential_type=CREDENTIAL,
         org_id=token.org_id if token is not None else None,
-        details={"reason": reason, "peer": peer, "nodeId": asked.node_id, "unaudited": desk.unaudited},
+        details=details,
     )
-    desk.unaudited = 0
-    return reason
 
 
 def _token(tx: Transaction, token_id: str) -> JoinToken | None:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from storage.private_file import read_private, write_private
 from sync.link.errors import DeviceKeyError
+from sync.link.pin import UNREADABLE
 
 PUBLIC_BYTES = 32
 SIGNATURE_BYTES = 64
@@ -70,7 +71,7 @@ def load_device_key(path: Path) -> DeviceKey:
         found = load_pem_private_key(read_private(path), None)
     except OSError as error:
         raise DeviceKeyError(f"{path}: {error.strerror}") from error
-    except (ValueError, TypeError):
+    except UNREADABLE:
         raise DeviceKeyError(f"{path}: this is no key") from None  # the cause might quote the file
     if not isinstance(found, Ed25519PrivateKey):
         raise DeviceKeyError(f"{path}: this is no Ed25519 key")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sync.link.errors import TrustError
-from sync.link.pin import spki_sha256
+from sync.link.pin import UNREADABLE, spki_sha256
 
 _CHAIN = (18, 19, 20, 21)
 """X509_V_ERR_*: self-signed, or the issuer is not known."""
@@ -51,13 +52,10 @@ def fits_pin(ca_pem: str, pin: bytes) -> str:
     Raises:
         TrustError: none has.
     """
-    try:
-        found = x509.load_pem_x509_certificates(ca_pem.encode())
-    except ValueError:
-        found = []
-    for certificate in found:
-        if spki_sha256(certificate) == pin:
-            return certificate.public_bytes(Encoding.PEM).decode()
+    with suppress(*UNREADABLE):  # what cannot be read fits nothing
+        for certificate in x509.load_pem_x509_certificates(ca_pem.encode()):
+            if spki_sha256(certificate) == pin:
+                return certificate.public_bytes(Encoding.PEM).decode()
     raise TrustError("wrong CA: what answers is not the hub that made this token; the token was not used")
 
 

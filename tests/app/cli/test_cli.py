@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -20,6 +21,8 @@ from app.cli.exit_codes import EXPLAINED, ExitCode
 from app.cli.run_cli import run
 from storage.tenants import open_tenant_database
 from tests.app.importers.logs import CLAUDE, opencode
+from tests.app.cli.joinable import enrolled, joinable
+from tests.sync.joining import token
 
 Spoke = Callable[..., tuple[int, str, str]]
 
@@ -457,18 +460,25 @@ def test_the_examples_in_the_help_work(
     spoke("record", "--", "true")
     if name == "key revoke":
         spoke("key", "create", "dashboard", "--scope", "system:read")
+    if name == "hub revoke":
+        enrolled(node)
     session = json.loads(spoke("session", "start", "x", "--json")[1])["sessionId"]
     script = (
         "\n".join(examples(COMMANDS[name])).replace("3f2a", session[:8]).replace(" --follow", " --follow --count 1")
     )
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=work,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    with ExitStack() as stack:
+        if name == "join":
+            url, db, own = stack.enter_context(joinable(tmp_path / "the-hub"))
+            (work / "token.txt").write_text(token(db, own.pin).text)
+            script = script.replace("wss://hub.example --token-file", f"{url} --token-file")
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=work,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
     assert done.returncode == 0, f"{script}\n{done.stderr}"
 
 

@@ -146,6 +146,8 @@ def test_the_life_of_a_device(db: Database) -> None:
         with pytest.raises(TakenError):
             enrol_device(tx, token(tx, "elsewhere-2", "other", node_id="node-1"), "node-1", "bench", NEW, NOW)
         device(tx, "node-2")
+        enrol_device(tx, token(tx, "mimic"), "mimic", "node-2", OLD, NOW)
+        assert name_device(tx, "node-2").id == "node-2"
         for which in ("node-1", "bench"):
             assert name_device(tx, which).id == "node-1"
         for which in ("node-", "nothing", ""):
@@ -158,10 +160,10 @@ def test_the_life_of_a_device(db: Database) -> None:
             enrol_device(tx, token(tx, "after"), "node-1", "bench", OLD, NOW)
         back = enrol_device(tx, token(tx, "for it", node_id="node-1"), "node-1", "bench", NEW, NOW)
         assert (standing(back, NOW), back.public_key) == ("active", NEW)
-        assert [one.id for one in list_devices(tx)] == ["node-1", "node-2"]
+        assert [one.id for one in list_devices(tx)] == ["node-1", "node-2", "mimic"]
         assert find_device(tx, "node-") is None
     actions = [action for action in trail(db) if action.startswith("device.")]
-    assert actions == ["device.enrolled"] * 3 + ["device.revoked", "device.enrolled"]
+    assert actions == ["device.enrolled"] * 4 + ["device.revoked", "device.enrolled"]
     told = db.query("SELECT payload FROM _honker_notifications WHERE channel = 'device:revoked'")
     assert [json.loads(row["payload"]) for row in told] == [{"nodeId": "node-1", "tenant": "acme"}]
 

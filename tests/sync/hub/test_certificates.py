@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage.private_file import write_private
 from sync.hub.certificates import (
     CA_FILE,
     SERVER_FILE,
@@ -67,9 +70,9 @@ async def test_a_clock_that_is_wrong_is_named(tmp_path: Path) -> None:
 
 
 async def test_the_server_certificate_is_renewed_when_30_days_are_left(tmp_path: Path) -> None:
-    own = make_certificates(tmp_path, ["localhost"], NOW - timedelta(days=825 - 31))
-    assert renewed_if_due(own, NOW) is own
-    renewed = renewed_if_due(own, NOW + timedelta(days=1, seconds=1))
+    own = make_certificates(tmp_path, ["localhost"], NOW - timedelta(days=825 - 30))
+    assert renewed_if_due(own, NOW - timedelta(seconds=1)) is own
+    renewed = renewed_if_due(own, NOW + timedelta(seconds=1))
     assert renewed.server.certificate.not_valid_after_utc > NOW + timedelta(days=800)
     assert (renewed.names, renewed.pin, renewed.ca) == (own.names, own.pin, own.ca)
     assert load_certificates(tmp_path) is not None
@@ -98,19 +101,17 @@ def test_files_are_private_and_nothing_is_written_over(tmp_path: Path) -> None:
 def test_a_crash_before_the_end_is_made_good_by_calling_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sync.hub import certificates
-
-    real, written = certificates.write_private, 0
+    written = 0
 
     def die(*arguments: object) -> None:
         nonlocal written
         written += 1
         if written == 3:
             raise KeyboardInterrupt
-        real(*arguments)  # type: ignore[arg-type]
+        write_private(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as dying:
-        dying.setattr(certificates, "write_private", die)
+        dying.setattr("sync.hub.certificates.write_private", die)
         with pytest.raises(KeyboardInterrupt):
             make_certificates(tmp_path, ["localhost"], NOW)
     assert load_certificates(tmp_path) is None
@@ -132,6 +133,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("made"), ["localhost"], NOW)
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_are_refused(made: Certificates, tmp_path: Path, data: st.DataObject) -> None:
@@ -156,6 +158,10 @@ def test_damaged_files_are_refused(made: Certificates, tmp_path: Path, data: st.
     else:
         assert found is not None
         assert found.server.key.public_key() == found.server.certificate.public_key()
+        try:
+            assert found.names
+        except CertificateError as error:
+            assert "names no host" in str(error)  # noqa: PT017
     try:
         server_context(tmp_path / SERVER_FILE)
     except CertificateError as error:
@@ -178,6 +184,21 @@ def test_what_is_no_certificate_is_trusted_by_nobody(text: str) -> None:
         client_context(text)
     with pytest.raises(TrustError, match="wrong CA"):
         fits_pin(text, bytes(32))
+
+
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_damaged_certificate_fits_its_pin_or_is_a_wrong_ca(made: Certificates, data: st.DataObject) -> None:
+    good = made.ca.certificate.public_bytes(Encoding.DER)
+    at = data.draw(st.integers(0, len(good) - 1))
+    bad = good[:at] + data.draw(st.binary(min_size=1, max_size=1)) + good[at + 1 :]
+    pem = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(bad).decode()}\n-----END CERTIFICATE-----\n"
+    for pin in (made.pin, bytes(32)):
+        try:
+            assert fits_pin(pem, pin)
+        except TrustError as error:
+            assert "wrong CA" in str(error)  # noqa: PT017
 
 
 def test_a_pin_finds_its_certificate(made: Certificates, tmp_path: Path) -> None:

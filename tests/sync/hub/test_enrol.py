@@ -358,7 +358,7 @@ async def test_a_stranger_does_not_fill_the_audit_trail(system: Database) -> Non
             with pytest.raises(JoinRefusedError):
                 await join(url, Token("a" * 16, bytes(32), None), KEY, "node-1", "x")
     refusals = [details for _, details in trail(system, "join_token.refused")]
-    assert [details["unaudited"] for details in refusals] == [0, 0, 2]
+    assert [details["more"] for details in refusals] == [0, 0, 2]
     assert (desk.unaudited, len(refusals)) == (3, 3)
 
 

@@ -155,6 +155,9 @@ class Copies(RuleBasedStateMachine):
         self.last = 0
         self.state: RatchetState | None = None
         self.backups: list[RatchetState | None] = [None]
+        self.ancestors = [0]
+        """The backups that the hub's present state comes from."""
+        self.other_timeline = False
         self.hub_was_restored = False
         self.live: int | None = None
         self.copies: list[Copy] = []
@@ -186,7 +189,7 @@ class Copies(RuleBasedStateMachine):
         quiet = before is None or abs(self.now - before.last_seen_ms) >= ratchet.SILENT_MS
         if not live and quiet:
             assert verdict.accepted, "nobody is locked out when all others are silent"
-        if len(self.copies) == 1 and not copy.restored and not verdict.both:
+        if len(self.copies) == 1 and not copy.restored and not verdict.both and not self.other_timeline:
             assert verdict.kind in ("first", "continued", "hub_restored"), "a sole owner goes on at once"
         if not self.hub_was_restored:
             assert verdict.kind != "hub_restored"
@@ -195,11 +198,14 @@ class Copies(RuleBasedStateMachine):
         copy.session, copy.persisted = None, False
         if verdict.both:
             self.live = None
+        if verdict.kind == "restored":  # found; what it shows counts again, for its twins as well
+            for twin in self.copies:
+                twin.since = None if twin.shown == copy.shown else twin.since
         if verdict.accepted:
             assert verdict.state.epoch > (before.epoch if before else 0)
             assert verdict.state.epoch > copy.epoch
             copy.session = (verdict.state.epoch, self.last)
-            copy.since, copy.restored = len(self.readies), False
+            copy.since = len(self.readies)
             self.live = verdict.state.epoch
         elif before is not None:
             assert verdict.state.last_seen_ms == before.last_seen_ms
@@ -210,7 +216,7 @@ class Copies(RuleBasedStateMachine):
         if copy.session is not None and not copy.persisted:
             copy.backups.append((copy.shown, copy.epoch))
             copy.epoch, copy.shown = copy.session
-            copy.persisted = True
+            copy.persisted, copy.restored = True, False
 
     @rule(which=which)
     def ready(self, which: int) -> None:
@@ -261,11 +267,16 @@ class Copies(RuleBasedStateMachine):
 
     @rule()
     def back_up_hub(self) -> None:
+        self.ancestors.append(len(self.backups))
         self.backups.append(self.state)
 
     @rule(back=st.integers(0, 5))
     def restore_hub(self, back: int) -> None:
-        self.state = self.backups[-1 - back % len(self.backups)]
+        index = len(self.backups) - 1 - back % len(self.backups)
+        # Restored to an old backup and then to a newer one: epochs were given twice, and 10 minutes may pass.
+        self.other_timeline |= index not in self.ancestors
+        self.ancestors = [known for known in self.ancestors if known <= index]
+        self.state = self.backups[index]
         self.live, self.readies, self.hub_was_restored = None, [], True
         for copy in self.copies:
             copy.session, copy.since = None, None
