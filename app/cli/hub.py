@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,10 @@ import click
 from app.cli.context import Context, camel, json_option, new_id, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from storage.engine import Database
-from storage.tenants import open_system_database
+from app.cli.hub_delegation import delegation
+from app.cli.hub_files import hub_directory as _directory
+from app.cli.hub_files import system_file as _system
+from app.cli.hub_files import tenant_files
 
 if TYPE_CHECKING:
     from sync.hub.server import Hub
@@ -31,6 +32,9 @@ def hub() -> None:
       spoke hub key create workshop-pc > key.txt
       spoke hub run
     """
+
+
+hub.add_command(delegation)
 
 
 @hub.command()
@@ -219,33 +223,50 @@ def tenants(context: Context, as_json: bool) -> None:
 @hub.command(name="call")
 @click.argument("operation")
 @click.argument("input_json", metavar="[JSON]", default="{}")
+@click.option("--tenant", help="Execute it on this tenant's file instead of the hub's own tables.")
+@click.option("--as", "account", metavar="ACCOUNT", help="With the authority of this account there, not as operator.")
 @click.pass_obj
-def call_(context: Context, operation: str, input_json: str) -> None:
-    """Execute an OPERATION on the hub's own tables as its operator: accounts, organizations, api_keys …
+def call_(context: Context, operation: str, input_json: str, tenant: str | None, account: str | None) -> None:
+    """Execute an OPERATION on the hub's tables: accounts, organizations, api_keys …
 
     \b
     Examples:
       spoke hub call accounts.list
       spoke hub call accounts.create '{"email": "ann@example.org"}'
+      spoke hub key create press --tenant acme > press.txt
+      spoke hub call graphs.list --tenant acme
 
-    What is changed is in the audit trail: spoke hub call audit_logs.list
+    As its operator, or with --as as somebody who may do there what the access
+    graphs say: as a member, or by delegation from another tenant. What is changed
+    of accounts is in the audit trail: spoke hub call audit_logs.list
     """
     from app.cli.call import parse_json
-    from app.operations.tables import system_registry
+    from app.operations.tables import register, system_registry
+    from storage.identity.organizations import find_organization
     from storage.operations.spec import Identity, OperationContext
+    from sync.calls.registry import Registry
+    from sync.hub.access import identity_in
     from sync.hub.keys import operator
 
-    registry = system_registry()
+    if account is not None and tenant is None:
+        raise click.UsageError("--as needs --tenant: authority is held in a tenant")
+    registry = system_registry() if tenant is None else Registry()
+    if tenant is not None:
+        register(registry)
     value = parse_json(input_json, "the input")
     registry.check(operation, value)
-    with _system(context) as db:
-        with db.transaction() as tx:
-            who = Identity(operator(tx).id, ("*",))
-        if registry.is_transactional(operation):
-            with db.transaction() as tx:
-                output = registry.execute(operation, value, OperationContext(new_id(), who, db=db, tx=tx))
-        else:
-            output = registry.execute(operation, value, OperationContext(new_id(), who, db=db))
+    with ExitStack() as stack:
+        db = system = stack.enter_context(_system(context))
+        with system.transaction() as tx:
+            who = Identity(operator(tx).id, ("*",), {"*": ("*",)})
+            slug = None if tenant is None else find_organization(tx, tenant).slug
+        if slug is not None:
+            opened = tenant_files(context)
+            db = stack.enter_context(opened(slug))
+            if account is not None:
+                who = identity_in(system, opened, account, slug)
+        tx_or_none = stack.enter_context(db.transaction()) if registry.is_transactional(operation) else None
+        output = registry.execute(operation, value, OperationContext(new_id(), who, db=db, tx=tx_or_none))
     click.echo(json.dumps(output.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=2))
 
 
@@ -270,20 +291,3 @@ def spokes(context: Context, as_json: bool) -> None:
     for row in found:
         state = "connected" if row.connected else "away"
         click.echo(f"{row.tenant:<12} {row.name:<24} {state:<10} {row.events:>10} events")
-
-
-def _directory(context: Context) -> Path:
-    """The hub's own folder inside the data directory, so that one machine can be both."""
-    context.make_data_dir()
-    folder = context.paths.hub_dir
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
-@contextmanager
-def _system(context: Context) -> Iterator[Database]:
-    db = open_system_database(_directory(context) / "system.db")
-    try:
-        yield db
-    finally:
-        db.close()

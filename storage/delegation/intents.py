@@ -323,7 +323,5 @@ def _changed(tx: Transaction, delegation_id: str, verb: str, actor_id: str, deta
 
 
 def _intent(row: Sequence[Any]) -> Intent:
-    *ends, scopes, resources, state, attempts, error, created_at, applied_at = row
-    return Intent(
-        *ends, tuple(json.loads(scopes)), json.loads(resources), state, attempts, error, created_at, applied_at
-    )
+    ends, (scopes, resources), rest = row[:5], row[5:7], row[7:]
+    return Intent(*ends, tuple(json.loads(scopes)), json.loads(resources), *rest)  # type: ignore[call-arg]

@@ -269,8 +269,6 @@ def test_two_that_settle_by_outdated_intents_agree_in_the_end(world: World) -> N
     other = world.settler
     done = False
 
-
-
     @contextmanager
     def slow(slug: str) -> Iterator[Database]:
         nonlocal done

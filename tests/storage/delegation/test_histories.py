@@ -33,7 +33,8 @@ class Histories(RuleBasedStateMachine):
         (self.folder / "hub").mkdir()
         self.world = World(self.folder / "hub")
         self.made: list[str] = []
-        self.saved: set[str] = set()
+        for name in ("system", "acme", "beta"):
+            self.world.save(name, self.folder / name)
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -87,12 +88,22 @@ class Histories(RuleBasedStateMachine):
     @rule(name=NAMES)
     def save(self, name: str) -> None:
         self.world.save(name, self.folder / name)
-        self.saved.add(name)
 
-    @rule(name=NAMES)
-    def restore(self, name: str) -> None:
-        if name in self.saved:
-            self.world.restore(name, self.folder / name)
+    @rule(name=NAMES, at_once=st.booleans())
+    def restore(self, name: str, at_once: bool) -> None:
+        self.world.restore(name, self.folder / name)
+        if at_once:
+            self.check_reconciliation()
+
+    @rule(name=NAMES, giver=GIVERS, taker=TAKERS, data=st.data())
+    def lose_what_was_just_done(self, name: str, giver: str, taker: str, data: st.DataObject) -> None:
+        """A backup comes back that is one deed old."""
+        self.save(name)
+        if data.draw(st.booleans()):
+            self.create(giver, taker, ["fs:read"], True)
+        else:
+            self.revoke(data, True)
+        self.restore(name, True)
 
     @rule(slug=st.sampled_from(["acme", "beta"]), whole=st.booleans(), data=st.data())
     def meddle(self, slug: str, whole: bool, data: st.DataObject) -> None:
@@ -112,6 +123,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self) -> None:
+        self.check_reconciliation()
+
+    def check_reconciliation(self) -> None:
         world = self.world
         before = {slug: world.held(slug) for slug in PEOPLE}
         over = {which for slug in PEOPLE for which, trace in before[slug].items() if trace.about.get(ENDED)}
@@ -153,6 +167,7 @@ class Histories(RuleBasedStateMachine):
             with world.files["acme"].snapshot() as acme:
                 held = authority_of(acme, str(giver), frozenset(map(str, inactive))).scopes
             limits = world.intent(str(which)).scopes
+            assert not given or (which in world.live("acme") and which in world.live("beta"))
             for power in POWERS:
                 if covers(given, power):
                     assert covers(held, power)
@@ -160,4 +175,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestHistories.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -1,0 +1,46 @@
+"""The hub's files, as its commands open them; a hub may be running on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.cli.context import Context
+from storage.delegation.authority import Opened
+from storage.engine import Database
+from storage.tenant_files import file_of
+from storage.tenants import open_system_database, open_tenant_database
+
+
+def hub_directory(context: Context) -> Path:
+    """The hub's own folder inside the data directory, so that one machine can be both."""
+    context.make_data_dir()
+    folder = context.paths.hub_dir
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def system_file(context: Context) -> Iterator[Database]:
+    """`system.db`, created on first use."""
+    db = open_system_database(hub_directory(context) / "system.db")
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def tenant_files(context: Context) -> Opened:
+    """Opens a tenant's file by its slug, created on first use."""
+    folder = hub_directory(context)
+
+    @contextmanager
+    def opened(slug: str) -> Iterator[Database]:
+        db = open_tenant_database(file_of(folder, slug))
+        try:
+            yield db
+        finally:
+            db.close()
+
+    return opened
