@@ -142,9 +142,10 @@ def reconcile(context: Context, as_json: bool) -> None:
         print_json(camel(report))
     else:
         click.echo(f"{report.delegations} delegations, {report.settled} settled, {report.unknown} were unknown")
-    if report.failed:
+    left = {**report.unreadable, **report.failed}
+    if left:
         raise CommandError(
-            "; ".join(f"{name}: {error}" for name, error in report.failed.items()),
+            "; ".join(f"{name}: {error}" for name, error in left.items()),
             hint="mend the files and run it again; a hub tries again by itself",
             code=ExitCode.FAILURE,
         )

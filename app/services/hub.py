@@ -90,7 +90,8 @@ def handlers(system: Database, hub: Hub, folder: Path, loop: asyncio.AbstractEve
             case "ends":
                 settler.end_gone()
             case "reconcile":
-                settler.reconcile_all()
+                for slug, error in settler.reconcile_or_raise().unreadable.items():
+                    log.warning("delegations of tenant %s are not known: %s", slug, error)
             case task:
                 raise tenant.UnknownTaskError(f"queue {DELEGATION} knows no task {task!r}")
 

@@ -52,7 +52,9 @@ class Report:
     unknown: int = 0
     """How many of those `system.db` did not know."""
     failed: dict[str, str] = field(default_factory=dict)
-    """What could not be settled now, by delegation, and files that could not be read, by tenant."""
+    """Delegations that could not be settled now, and why."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Tenants whose file could not be read, and why: what it holds is not known."""
 
 
 class Settler:
@@ -98,17 +100,17 @@ class Settler:
         """
         report = Report()
         self.end_gone()
-        held = dict(self._held(report))  # before the intents: what is in a file was wanted then
+        held = list(self._held(report))  # before the intents: what is in a file was wanted then
         with self._system.snapshot() as snapshot:
             intents = {intent.id: intent for intent in list_delegations(snapshot)}
-        for org, traces in held.values():
+        for org, traces in held:
             for delegation_id, trace in traces.items():
                 if delegation_id not in intents and trace.live:
                     report.unknown += self._adopt(org, delegation_id, trace)
         with self._system.snapshot() as snapshot:
             intents = {intent.id: intent for intent in list_delegations(snapshot)}
         report.delegations = len(intents)
-        by_org = {org.id: traces for org, traces in held.values()}
+        by_org = {org.id: traces for org, traces in held}
         for intent in intents.values():
             ends = (intent.from_org_id, intent.to_org_id)
             if at_rest(intent, *(by_org.get(org_id, {}).get(intent.id, NOTHING) for org_id in ends)):
@@ -120,15 +122,16 @@ class Settler:
                 report.failed[intent.id] = str(error)
         return report
 
-    def reconcile_all(self) -> None:
-        """`reconcile`, for a job: raises when something is left.
+    def reconcile_or_raise(self) -> Report:
+        """`reconcile`, for a job that is tried again.
 
         Raises:
-            UnsettledError: names it.
+            UnsettledError: names the delegations that could not be settled.
         """
-        failed = self.reconcile().failed
-        if failed:
-            raise UnsettledError("; ".join(f"{name}: {error}" for name, error in failed.items()))
+        report = self.reconcile()
+        if report.failed:
+            raise UnsettledError("; ".join(f"{name}: {error}" for name, error in report.failed.items()))
+        return report
 
     # -- one step ----------------------------------------------------------------------------------------------------
 
@@ -223,8 +226,8 @@ class Settler:
         with self._opened(party.slug) as db, db.snapshot() as snapshot:
             return look(snapshot, intent.id)
 
-    def _held(self, report: Report) -> Iterator[tuple[str, tuple[Organization, dict[str, Trace]]]]:
-        """By slug: what every tenant's file holds."""
+    def _held(self, report: Report) -> Iterator[tuple[Organization, dict[str, Trace]]]:
+        """What every tenant's file holds, by delegation."""
         with self._system.snapshot() as snapshot:
             rows = snapshot.rows("SELECT id, name, slug, owner_id FROM organizations ORDER BY slug")
         for org in (Organization(*row) for row in rows):
@@ -235,11 +238,11 @@ class Settler:
                 db = engine.open(path, read_only=True)
                 try:
                     with db.snapshot() as held:
-                        yield org.slug, (org, look_for_all(held))
+                        yield org, look_for_all(held)
                 finally:
                     db.close()
             except EngineError as error:
-                report.failed[org.slug] = str(error)
+                report.unreadable[org.slug] = str(error)
 
     def _adopt(self, org: Organization, delegation_id: str, trace: Trace) -> bool:
         about = trace.about

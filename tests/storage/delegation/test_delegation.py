@@ -18,7 +18,8 @@ from storage.graphs.errors import NotFoundError
 from storage.graphs.queries import all_edges
 from storage.graphs.writing import delete_edge, put_edge, put_node
 from storage.identity.errors import UnknownIdentityError
-from storage.identity.organizations import remove_member
+from storage.identity.organizations import create_organization, remove_member
+from storage.tenant_files import file_of
 from tests.storage.delegation.world import Crash, World
 
 
@@ -253,14 +254,24 @@ def test_a_file_that_cannot_be_read_stops_no_other(world: World) -> None:
     made, other = world.create(), world.create("abe@acme")
     world.files["beta"].close()
     with pytest.raises(UnsettledError, match=other):
-        world.settler.reconcile_all()
+        world.settler.reconcile_or_raise()
     assert {world.intent(which).attempts for which in (made, other)} == {1}
     assert world.intent(made).error
     world.close()
     world.reopen()
-    world.settler.reconcile_all()
+    world.settler.reconcile_or_raise()
     assert [world.intent(which).state for which in (made, other)] == ["active", "active"]
     assert (world.intent(made).attempts, world.intent(made).error) == (0, None)
+
+
+def test_a_file_that_is_no_database_is_named(world: World) -> None:
+    made = settled(world)
+    with world.system.transaction() as tx:
+        create_organization(tx, "broken", world.boss)
+    file_of(world.folder, "broken").write_bytes(b"no database" * 100)
+    report = world.settler.reconcile_or_raise()
+    assert (list(report.unreadable), report.failed) == (["broken"], {})
+    assert scopes(world, made) == {"fs:read"}
 
 
 def test_two_that_settle_by_outdated_intents_agree_in_the_end(world: World) -> None:
