@@ -21,7 +21,7 @@ from storage.tenants import open_system_database, open_tenant_database
 from sync.hub.keys import create_key
 from sync.link.frames import MAX_BATCH_EVENTS
 from sync.spoke.status import read_status
-from sync.spoke.uplink import Uplink
+from sync.spoke.uplink import Dialling, Uplink
 
 EVENTS = 100_000
 ROUNDS = 3
@@ -45,7 +45,7 @@ def floor(folder: Path, events: list[tuple[str | None, str, int]]) -> float:
 
 async def sync_all(db: Database, url: str, key: str) -> None:
     stop = asyncio.Event()
-    link = Uplink(db, url=url, api_key=key, name="bench", agent="bench", random=lambda: 0.0)
+    link = Uplink(db, dialling=Dialling((url,), api_key=key), name="bench", agent="bench", random=lambda: 0.0)
     task = asyncio.create_task(link.run(stop))
     waiter = db.wake.add([("link", "status")])
     while True:

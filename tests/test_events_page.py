@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from app.services import hub, scheduler, tenant
 from storage import maintenance, secrets, tenant_files
+from storage.delegation import intents
 from storage.engine import Database
 from storage.events import call_events, session_events
 from storage.graphs import types, writing
@@ -59,7 +60,7 @@ def test_streams() -> None:
 def test_queues_have_a_worker_and_a_producer() -> None:
     async def worked() -> set[tuple[str, str]]:
         nothing = cast(Any, None)
-        system = hub.handlers(cast(Database, nothing), nothing, asyncio.get_running_loop())
+        system = hub.handlers(cast(Database, nothing), nothing, Path(), asyncio.get_running_loop())
         return {("tenant", name) for name in tenant.handlers(cast(Database, nothing), Path())} | {
             ("system", name) for name in system
         }
@@ -74,6 +75,7 @@ def test_queues_have_a_worker_and_a_producer() -> None:
         ("system", api_keys.QUEUE),
         ("system", accounts.QUEUE),
         ("system", tenant_files.QUEUE),
+        ("system", intents.QUEUE),
     }
     assert listed - produced == {("tenant", "graph-maintenance")}  # for people and programs: nothing of ours asks
 

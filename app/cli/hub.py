@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ import click
 from app.cli.context import Context, camel, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.hub_delegation import delegation
 from app.cli.hub_devices import devices, revoke_node
-from app.cli.hub_files import hub_directory, system_file
+from app.cli.hub_files import hub_directory, system_file, tenant_files
 from app.cli.hub_init import init
 from app.cli.hub_token import token
 
@@ -32,6 +34,9 @@ def hub() -> None:
       spoke hub token create > token.txt
       spoke hub run --host 0.0.0.0
     """
+
+
+hub.add_command(delegation)
 
 
 @hub.command()
@@ -218,33 +223,50 @@ def tenants(context: Context, as_json: bool) -> None:
 @hub.command(name="call")
 @click.argument("operation")
 @click.argument("input_json", metavar="[JSON]", default="{}")
+@click.option("--tenant", help="Execute it on this tenant's file instead of the hub's own tables.")
+@click.option("--as", "account", metavar="ACCOUNT", help="With the authority of this account there, not as operator.")
 @click.pass_obj
-def call_(context: Context, operation: str, input_json: str) -> None:
-    """Execute an OPERATION on the hub's own tables as its operator: accounts, organizations, api_keys …
+def call_(context: Context, operation: str, input_json: str, tenant: str | None, account: str | None) -> None:
+    """Execute an OPERATION on the hub's tables: accounts, organizations, api_keys …
 
     \b
     Examples:
       spoke hub call accounts.list
       spoke hub call accounts.create '{"email": "ann@example.org"}'
+      spoke hub key create press --tenant acme > press.txt
+      spoke hub call graphs.list --tenant acme
 
-    What is changed is in the audit trail: spoke hub call audit_logs.list
+    As its operator, or with --as as somebody who may do there what the access
+    graphs say: as a member, or by delegation from another tenant. What is changed
+    of accounts is in the audit trail: spoke hub call audit_logs.list
     """
     from app.cli.call import parse_json
-    from app.operations.tables import system_registry
+    from app.operations.tables import register, system_registry
+    from storage.identity.organizations import find_organization
     from storage.operations.spec import Identity, OperationContext
+    from sync.calls.registry import Registry
+    from sync.hub.access import identity_in
     from sync.hub.keys import operator
 
-    registry = system_registry()
+    if account is not None and tenant is None:
+        raise click.UsageError("--as needs --tenant: authority is held in a tenant")
+    registry = system_registry() if tenant is None else Registry()
+    if tenant is not None:
+        register(registry)
     value = parse_json(input_json, "the input")
     registry.check(operation, value)
-    with system_file(context) as db:
-        with db.transaction() as tx:
-            who = Identity(operator(tx).id, ("*",))
-        if registry.is_transactional(operation):
-            with db.transaction() as tx:
-                output = registry.execute(operation, value, OperationContext(new_id(), who, db=db, tx=tx))
-        else:
-            output = registry.execute(operation, value, OperationContext(new_id(), who, db=db))
+    with ExitStack() as stack:
+        db = system = stack.enter_context(system_file(context))
+        with system.transaction() as tx:
+            who = Identity(operator(tx).id, ("*",), {"*": ("*",)})
+            slug = None if tenant is None else find_organization(tx, tenant).slug
+        if slug is not None:
+            opened = tenant_files(context)
+            db = stack.enter_context(opened(slug))
+            if account is not None:
+                who = identity_in(system, opened, account, slug)
+        tx_or_none = stack.enter_context(db.transaction()) if registry.is_transactional(operation) else None
+        output = registry.execute(operation, value, OperationContext(new_id(), who, db=db, tx=tx_or_none))
     click.echo(json.dumps(output.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=2))
 
 

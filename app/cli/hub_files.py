@@ -1,4 +1,4 @@
-"""Where the commands of the hub find its files."""
+"""The hub's files, as its commands open them; a hub may be running on them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.cli.context import Context
+from storage.delegation.authority import Opened
 from storage.engine import Database
-from storage.tenants import open_system_database
+from storage.tenant_files import file_of
+from storage.tenants import open_system_database, open_tenant_database
 
 
 def hub_directory(context: Context) -> Path:
@@ -21,9 +23,24 @@ def hub_directory(context: Context) -> Path:
 
 @contextmanager
 def system_file(context: Context) -> Iterator[Database]:
-    """The hub's `system.db`, created on first use, closed at the end."""
+    """`system.db`, created on first use."""
     db = open_system_database(hub_directory(context) / "system.db")
     try:
         yield db
     finally:
         db.close()
+
+
+def tenant_files(context: Context) -> Opened:
+    """Opens a tenant's file by its slug, created on first use."""
+    folder = hub_directory(context)
+
+    @contextmanager
+    def opened(slug: str) -> Iterator[Database]:
+        db = open_tenant_database(file_of(folder, slug))
+        try:
+            yield db
+        finally:
+            db.close()
+
+    return opened

@@ -51,11 +51,13 @@ def _fill(registry: Registry) -> None:
 
 
 def system_registry() -> Registry:
-    """The operations of the hub's own tables."""
+    """The operations of the hub's own tables, and of delegation across tenants."""
+    from app.operations import delegations
     from storage.operations.tables import all_operations
     from storage.tables import SYSTEM
 
     registry = Registry()
     for operation in all_operations(SYSTEM):
         registry.register(operation.spec, operation.handler)
+    delegations.register(registry)
     return registry

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,16 @@ from app.services.scheduler import lead
 from app.services.supervisor import Service, supervise
 from app.services.waiting import until_stopped
 from app.services.worker import Handler, work
+from storage.background import ask
+from storage.delegation.intents import QUEUE as DELEGATION
+from storage.delegation.settling import Settler
 from storage.engine import Database
 from storage.identity.accounts import finish_deactivation
 from storage.identity.api_keys import expire_keys, find_key
 from storage.identity.audit import audit
 from storage.maintenance import Schedule
 from storage.tenant_files import note_migration, plan_migrations
+from sync.hub.keys import operator
 from sync.hub.server import Hub
 
 CHANNELS = (
@@ -33,12 +38,15 @@ CHANNELS = (
     "device:revoked",
 )
 STREAMS = ("audit-events",)
-SCHEDULES = (Schedule("key-expiry", "@hourly", "key-management", {"task": "expire"}),)
+SCHEDULES = (
+    Schedule("key-expiry", "@hourly", "key-management", {"task": "expire"}),
+    Schedule("delegation-reconcile", "15 * * * *", DELEGATION, {"task": "reconcile"}),
+)
 
 log = logging.getLogger("spoke.hub")
 
 
-def handlers(system: Database, hub: Hub, loop: asyncio.AbstractEventLoop) -> dict[str, Handler]:
+def handlers(system: Database, hub: Hub, folder: Path, loop: asyncio.AbstractEventLoop) -> dict[str, Handler]:
     """By queue of `system.db`: what its jobs do."""
 
     def keys(payload: Mapping[str, Any]) -> None:
@@ -75,11 +83,38 @@ def handlers(system: Database, hub: Hub, loop: asyncio.AbstractEventLoop) -> dic
             note_migration(tx, slug, version, None, int(system.clock()))
         return version
 
-    return {"key-management": keys, "account-maintenance": account, "schema-migration": migrate}
+    @contextmanager
+    def opened(slug: str) -> Iterator[Database]:
+        yield asyncio.run_coroutine_threadsafe(hub.tenant(slug), loop).result()
+
+    def delegate(payload: Mapping[str, Any]) -> None:
+        with system.transaction() as tx:
+            actor = operator(tx).id
+        settler = Settler(system, folder, opened, actor)
+        match payload.get("task"):
+            case "settle":
+                settler.settle(str(payload["id"]))
+            case "ends":
+                settler.end_gone()
+            case "reconcile":
+                for slug, error in settler.reconcile_or_raise().unreadable.items():
+                    log.warning("delegations of tenant %s are not known: %s", slug, error)
+            case task:
+                raise tenant.UnknownTaskError(f"queue {DELEGATION} knows no task {task!r}")
+
+    return {
+        "key-management": keys,
+        "account-maintenance": account,
+        "schema-migration": migrate,
+        DELEGATION: delegate,
+    }
 
 
 async def follow_organizations(hub: Hub, stop: asyncio.Event) -> None:
-    """Keep the `belongs_to` edges of open tenant files in step with the members, as the audit trail tells of them."""
+    """Keep the `belongs_to` edges of open tenant files in step with the members, as the audit trail tells of them.
+
+    Delegations across tenants whose principals are gone are ended.
+    """
 
     async def follow() -> None:
         async for event in hub.system.stream("audit-events").subscribe(consumer="membership@hub"):
@@ -87,6 +122,7 @@ async def follow_organizations(hub: Hub, stop: asyncio.Event) -> None:
             if action.startswith(("org.", "account.")):
                 for slug, db in list(hub.tenants.items()):
                     await follow_members_of(hub, slug, db)
+                await hub.system.run(lambda tx: ask(tx, DELEGATION, {"task": "ends"}, once=True))
 
     await until_stopped(stop, follow())
 
@@ -127,9 +163,11 @@ async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[
         waiting = plan_migrations(system, folder)
         if waiting:
             log.info("%d tenant files wait for their migration", waiting)
+        with system.transaction() as tx:  # any file may be another one than when the hub stopped
+            ask(tx, DELEGATION, {"task": "reconcile"}, once=True)
         start(
             {
-                "system.queues": partial(work, system, handlers(system, server, asyncio.get_running_loop())),
+                "system.queues": partial(work, system, handlers(system, server, folder, asyncio.get_running_loop())),
                 "system.scheduler": partial(lead, system, SCHEDULES),
                 "system.members": partial(follow_organizations, server),
                 "system.ear": partial(listen, system, CHANNELS, STREAMS),
@@ -138,7 +176,8 @@ async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[
         ready(server)
 
     async def drain() -> None:
-        await asyncio.gather(*background)
+        while running := [task for task in background if not task.done()]:
+            await asyncio.gather(*running)  # a job that ends now may have opened one more file
 
     hub.on_tenant, hub.drain = tenant_opened, drain
     await hub.run(stop, serving)

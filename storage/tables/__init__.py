@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from storage.tables import acl, identity, ingest, link, metagraph, node, projections, sessions
+from storage.tables import acl, delegation, identity, ingest, link, metagraph, node, projections, sessions
 
 TENANT = sa.MetaData()
 """What `tenant-{orgId}.db` holds."""
@@ -23,4 +23,5 @@ ingest.add(TENANT)
 SYSTEM = sa.MetaData()
 """What `system.db` holds."""
 identity.add(SYSTEM)
+delegation.add(SYSTEM)
 metagraph.add_types(SYSTEM)

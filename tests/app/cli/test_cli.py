@@ -20,8 +20,8 @@ from app.cli import _COMMANDS, cli
 from app.cli.exit_codes import EXPLAINED, ExitCode
 from app.cli.run_cli import run
 from storage.tenants import open_tenant_database
-from tests.app.importers.logs import CLAUDE, opencode
 from tests.app.cli.joinable import enrolled, joinable
+from tests.app.importers.logs import CLAUDE, opencode
 from tests.sync.joining import token
 
 Spoke = Callable[..., tuple[int, str, str]]

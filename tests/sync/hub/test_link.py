@@ -56,7 +56,6 @@ from tests.sync.rig import (
     waited,
 )
 
-
 LATER = lambda: int(time.time() * 1000) + 3_600_000  # noqa: E731 - a hub that has not heard of a node for long
 
 

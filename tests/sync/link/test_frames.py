@@ -15,6 +15,7 @@ from sync.link.frames import (
     Events,
     Frame,
     Ping,
+    Ready,
     Unknown,
     decode,
     encode,
@@ -23,8 +24,10 @@ from sync.link.frames import (
 )
 
 numbers = st.integers(0, 2**62)
+KINDS = [kind for kind in Frame.__args__ if kind.__name__ not in ("Call", "Ready")]
 frames: st.SearchStrategy[Frame] = st.one_of(
-    *(st.from_type(kind).filter(lambda frame: _is_plain(frame)) for kind in Frame.__args__ if kind.__name__ != "Call"),  # type: ignore[attr-defined]
+    *(st.from_type(kind).filter(lambda frame: _is_plain(frame)) for kind in KINDS),
+    st.builds(Ready, st.integers(0, 9), st.lists(st.text())).filter(lambda frame: _is_plain(frame)),
 )
 
 
@@ -124,7 +127,7 @@ def test_deep_nesting_is_a_typed_error() -> None:
         decode(b"\x91" * 100_000)
 
 
-# -- what cannot be carried travels as a stub ----------------------------------------------------------------------------
+# -- what cannot be carried travels as a stub -------------------------------------------------------------------------
 
 
 @given(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
 import pytest
 
 from sync.link.errors import LinkError
@@ -106,10 +107,10 @@ class Rig:
                 return up
             ours, item = work.popleft()
             core, end = (up, self.sender) if ours else (down, self.receiver)
-            if hasattr(item, "__struct_fields__"):
-                carry_out(ours, core.on_frame(0.0, item))  # type: ignore[arg-type]
+            if isinstance(item, msgspec.Struct):
+                carry_out(ours, core.on_frame(0.0, item))
                 continue
-            answer = end.answer(item)  # type: ignore[arg-type]
+            answer = end.answer(item)
             if answer is not None:
                 carry_out(ours, core.on_answer(0.0, answer))
         raise AssertionError("it never comes to rest")
