@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sync.link import receiver as receiving
-from sync.link import sender as sending
+from sync.link import sending
 from sync.link.errors import LinkError, MalformedError, from_code
 from sync.link.frames import (
     MAX_STREAMS,
@@ -32,7 +32,8 @@ from sync.link.frames import (
     Window,
 )
 from sync.link.receiver import Receiver
-from sync.link.sender import GiveUp, LogRead, Phase, ReadLog, Sender
+from sync.link.sender import Phase, Sender
+from sync.link.sending import GiveUp, LogRead, ReadLog
 
 BURST = 4
 

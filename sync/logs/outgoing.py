@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from storage.engine import Database, Snapshot, Transaction
 from storage.engine.stream import last_offset, save_offset
-from sync.link import sender as core
+from sync.link import sending as core
 from sync.link.chain import HASH_BYTES, Cursor, LogEvent, extend, receive
 from sync.link.errors import LinkError
 from sync.link.frames import MAX_BATCH_EVENTS, MAX_PROBES, TARGET_BATCH_BYTES, pack, unpack

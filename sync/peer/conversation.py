@@ -19,7 +19,7 @@ import msgspec
 from storage.engine import Database
 from storage.engine.errors import DiskError, EngineError, FullError
 from sync.link import receiver as receiving
-from sync.link import sender as sending
+from sync.link import sending
 from sync.link.errors import LinkError, SilentError, StorageFullError
 from sync.link.exchange import Answer, Exchange, Output, Refused, Send
 from sync.link.frames import (

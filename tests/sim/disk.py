@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sync.link import receiver as receiving
-from sync.link import sender as sending
+from sync.link import sending
 from sync.link.chain import Cursor, LogEvent, extend, receive
 from sync.link.errors import LinkError
 from sync.link.exchange import Answer, Question

@@ -10,12 +10,12 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from sync.link import exchange as link
-from sync.link import sender as sending
 from sync.link.chain import LogEvent
 from sync.link.errors import LinkError
 from sync.link.exchange import Exchange, History, Outgoing
 from sync.link.frames import Unknown, Window, decode, encode
-from sync.link.sender import GiveUp
+from sync.link.sender import LADDER_S, Phase, Sender
+from sync.link.sending import GiveUp
 from tests.sim.disk import Disk, EventKey, Shell
 
 UP = ("calls", "sessions")
@@ -284,7 +284,7 @@ class World:
         self.crash_hub()
         for copy in self.copies:
             for _ in range(12):
-                self.now += sending.LADDER_S
+                self.now += LADDER_S
                 connection = self.connection(copy)
                 self.connections = [connection]
                 self.begin(connection)
@@ -296,7 +296,7 @@ class World:
             assert connection.spoke.core.settled, "the spoke waits for something"
             assert connection.hub.core.settled, "the hub waits for something"
             for sender in (*connection.spoke.core.senders, *connection.hub.core.senders):
-                assert sender.phase is not sending.Phase.STALE or self.stale_is_right(sender, copy)
+                assert sender.phase is not Phase.STALE or self.stale_is_right(sender, copy)
             self.check_arrived(copy.disk, UP, self.hub)
             self.check_arrived(self.hub, DOWN, copy.disk)
         self.check()
@@ -314,7 +314,7 @@ class World:
                 self.deliver_to(connection, end)
         raise AssertionError("the two ends talk for ever")
 
-    def stale_is_right(self, sender: sending.Sender, copy: Copy) -> bool:
+    def stale_is_right(self, sender: Sender, copy: Copy) -> bool:
         """An old copy that waits has nothing that the other end lacks; `check_arrived` looks."""
         return bool(sender.name)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from storage.engine import Database
 from storage.tenants import open_tenant_database
 from sync.link import receiver as receiving
-from sync.link import sender as sending
+from sync.link import sending
 from sync.link.chain import LogEvent
 from sync.link.errors import LinkError
 from sync.link.exchange import Answer, Question

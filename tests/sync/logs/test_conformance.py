@@ -15,7 +15,7 @@ import pytest
 from sync.link.errors import LinkError
 from sync.link.exchange import Exchange, History, Outgoing, Output, Question, Refused, Send
 from sync.link.frames import Frame, Unknown, Window, decode, encode
-from sync.link.sender import GiveUp
+from sync.link.sending import GiveUp
 from tests.sim.disk import Shell
 from tests.sync.logs.disk import End, FileEnd, ModelEnd
 
