@@ -97,6 +97,8 @@ class OperationSettings(Section):
     """JSON Schema (2020-12) of the input, an object; other fields than its `properties` are refused."""
     scopes: tuple[str, ...] = ()
     """What a caller needs; NAMESPACE:NAME if not set."""
+    idempotent: bool = False
+    """Running it twice does no harm: a durable call that a crash interrupted may run it again."""
     timeout_s: float = Field(default=60, gt=0)
     cwd: Path | None = None
     environment: tuple[str, ...] = ("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR")

@@ -29,6 +29,9 @@ NAMESPACES = (
     "link_cursors",
     "link_batches",
     "link_spokes",
+    "link_calls",
+    "link_received_calls",
+    "link_operations",
 )
 """The tables of a tenant file (`test_every_table_has_its_operations` compares)."""
 
