@@ -41,6 +41,8 @@ class HubSettings(Section):
     """Made on the hub with `spoke hub key create NAME`."""
     allow_plain: bool = False
     """Accept `ws://` to another machine: the key and the data then travel readable."""
+    scopes: tuple[str, ...] = ("system:read",)
+    """What calls from the hub may do here; `["*"]` is everything that operations of this node can do."""
 
 
 class FileSettings(Section):

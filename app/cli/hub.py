@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.context import Context, camel, json_option, new_id, print_json, say
+from app.cli.durable_calls import Wanted, call_spoke, calls, durable_options, hub_folder, operations
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from storage.engine import Database
 from storage.tenants import open_system_database
 
 if TYPE_CHECKING:
+    from storage.operations.spec import Execution
+    from sync.durable.caller import Offline
     from sync.hub.server import Hub
 
 
@@ -64,7 +67,7 @@ def run(context: Context, host: str, port: int, tls_cert: Path | None, tls_key: 
         except (OSError, ssl.SSLError) as error:
             raise CommandError(f"{tls_cert}: {error}", hint="both must be PEM files", code=ExitCode.CONFIG) from error
     log_to_stderr()
-    folder = _directory(context)
+    folder = hub_folder(context)
     server = Hub(folder, host=host, port=port, tls=tls, allow_plain=allow_plain)
     asyncio.run(_serve(server, folder, "wss" if tls else "ws", host))
 
@@ -97,9 +100,12 @@ def key() -> None:
 @click.argument("spoke_name", metavar="NAME")
 @click.option("--tenant", default="local", show_default=True, help="The tenant whose file its events go to.")
 @click.option("--days", type=click.IntRange(1), help="Days until the key ends; without it, never.")
+@click.option("--scope", "scopes", multiple=True, help="What the spoke may call on the hub, such as sessions:read.")
 @json_option
 @click.pass_obj
-def create(context: Context, spoke_name: str, tenant: str, days: int | None, as_json: bool) -> None:
+def create(
+    context: Context, spoke_name: str, tenant: str, days: int | None, scopes: tuple[str, ...], as_json: bool
+) -> None:
     """Make a key for the spoke NAME and print it: this once, it is stored as a hash.
 
     \b
@@ -110,7 +116,7 @@ def create(context: Context, spoke_name: str, tenant: str, days: int | None, as_
 
     with _system(context) as db:
         ends = None if days is None else int(time.time()) + days * 86_400
-        made = create_key(db, spoke_name, tenant, expires_at=ends)
+        made = create_key(db, spoke_name, tenant, expires_at=ends, scopes=scopes or None)
     if as_json:
         print_json({"key": made, "spoke": spoke_name, "tenant": tenant})
     else:
@@ -203,7 +209,7 @@ def tenants(context: Context, as_json: bool) -> None:
     from storage.tenant_files import LATEST, list_tenant_files, plan_migrations
 
     with _system(context) as db:
-        plan_migrations(db, _directory(context))
+        plan_migrations(db, hub_folder(context))
         with db.snapshot() as snapshot:
             found = list_tenant_files(snapshot)
     if as_json:
@@ -216,27 +222,48 @@ def tenants(context: Context, as_json: bool) -> None:
         click.echo(f"{file.slug:<24} schema {version}/{LATEST}  {file.state:<8} {file.error or ''}".rstrip())
 
 
+hub.add_command(calls)
+hub.add_command(operations)
+
+
 @hub.command(name="call")
 @click.argument("operation")
 @click.argument("input_json", metavar="[JSON]", default="{}")
+@durable_options
+@json_option
 @click.pass_obj
-def call_(context: Context, operation: str, input_json: str) -> None:
-    """Execute an OPERATION on the hub's own tables as its operator: accounts, organizations, api_keys …
+def call_(
+    context: Context,
+    operation: str,
+    input_json: str,
+    wait: bool,
+    deadline: str | None,
+    offline: Offline,
+    execution: Execution | None,
+    key: str | None,
+    as_json: bool,
+) -> None:
+    """Execute OPERATION: SPOKE/namespace.name on a spoke, or on the hub's own tables as its operator.
 
     \b
     Examples:
       spoke hub call accounts.list
       spoke hub call accounts.create '{"email": "ann@example.org"}'
+      spoke hub call workshop-pc/system.info --deadline 5m
 
-    What is changed is in the audit trail: spoke hub call audit_logs.list
+    A call to a spoke waits for it, however long it is away; prints the id of the call, or with --wait its output
+    (exit codes as of `spoke call`). What is changed on the hub is in the audit trail: spoke hub call audit_logs.list
     """
     from app.cli.call import parse_json
     from app.operations.tables import system_registry
     from storage.operations.spec import Identity, OperationContext
     from sync.hub.keys import operator
 
-    registry = system_registry()
     value = parse_json(input_json, "the input")
+    if "/" in operation:
+        call_spoke(context, operation, value, Wanted(deadline, offline, execution, key, wait, as_json))
+        return
+    registry = system_registry()
     registry.check(operation, value)
     with _system(context) as db:
         with db.transaction() as tx:
@@ -246,7 +273,11 @@ def call_(context: Context, operation: str, input_json: str) -> None:
                 output = registry.execute(operation, value, OperationContext(new_id(), who, db=db, tx=tx))
         else:
             output = registry.execute(operation, value, OperationContext(new_id(), who, db=db))
-    click.echo(json.dumps(output.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=2))
+    document = output.model_dump(mode="json", by_alias=True)
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
 @hub.command()
@@ -261,7 +292,7 @@ def spokes(context: Context, as_json: bool) -> None:
     """
     from app.views.hub import list_spokes
 
-    found = list_spokes(_directory(context))
+    found = list_spokes(hub_folder(context))
     if as_json:
         print_json(camel(found))
         return
@@ -272,17 +303,9 @@ def spokes(context: Context, as_json: bool) -> None:
         click.echo(f"{row.tenant:<12} {row.name:<24} {state:<10} {row.events:>10} events")
 
 
-def _directory(context: Context) -> Path:
-    """The hub's own folder inside the data directory, so that one machine can be both."""
-    context.make_data_dir()
-    folder = context.paths.hub_dir
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
 @contextmanager
 def _system(context: Context) -> Iterator[Database]:
-    db = open_system_database(_directory(context) / "system.db")
+    db = open_system_database(hub_folder(context) / "system.db")
     try:
         yield db
     finally:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias
 
@@ -37,6 +39,16 @@ def hub_alone(_: Snapshot) -> Sequence[str]:
 def spokes(snapshot: Snapshot) -> Sequence[str]:
     """The peers of a hub: every spoke that was ever here."""
     return [str(row[0]) for row in snapshot.rows("SELECT node_id FROM link_spokes ORDER BY node_id")]
+
+
+def now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def wall_ms() -> int:
+    """The wall clock in unix milliseconds: on the hub, the hub's time."""
+    return int(time.time() * 1000)
 
 
 class _Ear:

@@ -41,13 +41,12 @@ from sync.calls.recorder import Outcome, Recorder
 from sync.calls.registry import Registry, validate
 from sync.durable import received
 from sync.durable.errors import IndeterminateError
-from sync.durable.messages import Request, calls_from, decode_request
+from sync.durable.messages import CALLEE, Request, calls_from, decode_request
 from sync.durable.received import Received
 from sync.durable.states import State
 
 log = logging.getLogger("spoke.callee")
 
-CONSUMER = "callee@durable"
 MIN_ID, MAX_ID = 8, 64
 
 WhoIs = Callable[[str], Identity | None]
@@ -115,11 +114,11 @@ class Callee:
         for peer in peers:
             topic = calls_from(peer)
             with self._db.snapshot() as snapshot:
-                if last_offset(snapshot, topic) <= saved_offset(snapshot, CONSUMER, topic):
+                if last_offset(snapshot, topic) <= saved_offset(snapshot, CALLEE, topic):
                     continue
             unwanted: list[str] = []
             with self._db.transaction() as tx:
-                count = step(tx, Projection(CONSUMER, topic, partial(self._take, peer, unwanted)))
+                count = step(tx, Projection(CALLEE, topic, partial(self._take, peer, unwanted)))
             more = more or count == BATCH
             for call_id in unwanted:  # after the commit: a crash before it finds the request still there
                 self._stop(peer, call_id)

@@ -30,10 +30,9 @@ from sync.durable.errors import (
     QuotaExceededError,
     TooLargeError,
 )
-from sync.durable.messages import MAX_EVENT_BYTES, Request, Result, calls_to, decode_result, results_from
+from sync.durable.messages import CALLER, MAX_EVENT_BYTES, Request, Result, calls_to, decode_result, results_from
 from sync.durable.states import ENDED, State, hear, may_move
 
-CONSUMER = "caller@durable"
 QUOTA = 1_000
 """Calls to one peer that have not ended."""
 
@@ -229,7 +228,7 @@ def acked(tx: Transaction, peer: str, offset: int) -> None:
 
 def results(peer: str, clock_ms: Callable[[], int]) -> Projection:
     """The consumer of a peer's results: run it with `storage.projections.projection.step`."""
-    return Projection(CONSUMER, results_from(peer), partial(_apply, peer, clock_ms))
+    return Projection(CALLER, results_from(peer), partial(_apply, peer, clock_ms))
 
 
 def failure_of(call: DurableCall) -> CallFailed | None:

@@ -18,6 +18,10 @@ from sync.durable.states import State
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 """Requests and results that are longer are not sent: the link carries events of up to 16 MB."""
 
+CALLEE = "callee@durable"
+CALLER = "caller@durable"
+"""The consumers of what arrives: their positions say what is done with."""
+
 HUB = "hub"
 """What a spoke calls its hub. The hub calls a spoke by its node id."""
 
