@@ -90,15 +90,18 @@ class Ends(RuleBasedStateMachine):
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
-    @initialize()
-    def begin(self) -> None:
-        """Hypothesis wants one."""
+    @initialize(operations=st.lists(st.sampled_from(OPERATIONS), min_size=3, max_size=8))
+    def begin(self, operations: list[str]) -> None:
+        """Some calls wait from the start, so that crashes find something."""
+        for operation in operations:
+            self.ask(operation, None, None, crash=False)
+        self.deliver(len(operations))
 
     @rule(
         operation=st.sampled_from(OPERATIONS),
         deadline=st.sampled_from([None, None, 500, 5_000]),
         key=st.sampled_from([None, None, "a", "b"]),
-        crash=st.booleans(),
+        crash=st.sampled_from([False, False, False, True]),
     )
     def ask(self, operation: str, deadline: int | None, key: str | None, crash: bool) -> None:
         """A call, in a transaction that may be lost with its process."""
@@ -136,9 +139,11 @@ class Ends(RuleBasedStateMachine):
     @precondition(lambda self: self.asked)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        call_id = data.draw(st.sampled_from(sorted(self.asked)))
-        with self.hub.transaction() as tx:
-            caller.cancel(tx, call_id, self.world.now_ms)
+        known = [row["call_id"] for row in self.hub.query("SELECT call_id FROM link_calls ORDER BY call_id")]
+        if known:
+            call_id = data.draw(st.sampled_from(known))
+            with self.hub.transaction() as tx:
+                caller.cancel(tx, call_id, self.world.now_ms)
 
     @rule(ms=st.sampled_from([100, 1_000, 10_000]))
     def wait(self, ms: int) -> None:
@@ -158,17 +163,14 @@ class Ends(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 3))
     def answer(self, limit: int) -> None:
         carry_results(self.hub, self.spoke, limit=limit)
-
-    @rule(limit=st.integers(1, 3))
-    def hear(self, limit: int) -> None:
         with self.hub.transaction() as tx:
             step(tx, caller.results(NODE, lambda: self.world.now_ms), limit)
 
-    @rule()
-    def execute(self) -> None:
-        run_all(self.callee, self.spoke)
+    @rule(calls=st.integers(1, 4))
+    def execute(self, calls: int) -> None:
+        run_all(self.callee, self.spoke, most=calls)
 
-    @rule(commits=st.integers(0, 6), after=st.booleans())
+    @rule(commits=st.integers(0, 12), after=st.booleans())
     def crash_at_a_commit(self, commits: int, after: bool) -> None:
         """Executes until the power is cut at a commit of the spoke: before it, or right after it."""
         self.fuse.left, self.fuse.after = commits, after
@@ -179,12 +181,14 @@ class Ends(RuleBasedStateMachine):
         else:
             self.fuse.left = None
 
-    @rule()
-    def crash_in_a_handler(self) -> None:
+    @rule(handlers=st.integers(0, 5))
+    def crash_in_a_handler(self, handlers: int) -> None:
         """Executes until a handler is in the middle of its effect, and loses the process there."""
+        left = iter(range(handlers))
 
         def crash(_: int, __: object) -> None:
-            raise PowerCut
+            if next(left, None) is None:
+                raise PowerCut
 
         self.world.on_outside = crash
         try:
@@ -267,5 +271,5 @@ class Ends(RuleBasedStateMachine):
         assert set(begun.values()) <= {1}
 
 
-Ends.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+Ends.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestEnds = Ends.TestCase

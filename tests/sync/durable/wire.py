@@ -102,14 +102,14 @@ class World:
         return Callee(db, self.registry, recorder, lambda peer: who, lambda: self.hub_ms, self.clock)
 
 
-def run_all(callee: Callee, db: Database, peer: str = "hub") -> int:
-    """Take in and execute whatever there is, one call after the other; returns how many were executed."""
+def run_all(callee: Callee, db: Database, peer: str = "hub", most: int = 1_000) -> int:
+    """Take in and execute what there is, one call after the other; returns how many were executed."""
     done = 0
     while True:
         callee.take_in([peer])
         with db.snapshot() as snapshot:
             ready = callee.ready(snapshot)
-        if not ready:
+        if not ready or done >= most:
             return done
         for call in ready:
             callee.claim(call)
