@@ -69,6 +69,12 @@ def call(
 
     if (operation is None) == (batch is None):
         raise click.UsageError("give an OPERATION, or --batch FILE")
+    wanted = Wanted(deadline, offline, execution, key, wait, as_json)
+    if operation is not None and operation.startswith("hub/"):
+        value = parse_json(sys.stdin.read() if input_json == "-" else input_json or "{}", "the input")
+        _call_hub(context, operation, value, wanted)
+        return
+    wanted.refuse()
     registry = node_registry(context.settings(), context.paths)
     if batch is not None:
         with context.database() as db:
@@ -76,9 +82,6 @@ def call(
         return
     assert operation is not None
     value = parse_json(sys.stdin.read() if input_json == "-" else input_json or "{}", "the input")
-    if operation.startswith("hub/"):
-        _call_hub(context, operation, value, Wanted(deadline, offline, execution, key, wait, as_json))
-        return
     registry.check(operation, value)  # a call that cannot be is refused before anything is written
     with context.database() as db:
         (outcome,) = Recorder(db, now, new_id).execute(registry, [_call(operation, value, session_id)])

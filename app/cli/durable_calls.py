@@ -40,6 +40,13 @@ class Wanted:
     wait: bool
     as_json: bool
 
+    def refuse(self) -> None:
+        """Raise UsageError where one of these was said of a call that is executed here and now."""
+        if self.deadline or self.execution or self.key or self.wait or self.offline != "queue":
+            raise click.UsageError(
+                "--wait, --deadline, --offline, --class and --key are for calls to another node (NODE/namespace.name)"
+            )
+
 
 def durable_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a call that travels."""

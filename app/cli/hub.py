@@ -260,9 +260,11 @@ def call_(
     from sync.hub.keys import operator
 
     value = parse_json(input_json, "the input")
+    wanted = Wanted(deadline, offline, execution, key, wait, as_json)
     if "/" in operation:
-        call_spoke(context, operation, value, Wanted(deadline, offline, execution, key, wait, as_json))
+        call_spoke(context, operation, value, wanted)
         return
+    wanted.refuse()
     registry = system_registry()
     registry.check(operation, value)
     with _system(context) as db:

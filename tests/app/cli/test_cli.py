@@ -230,6 +230,7 @@ def test_a_call_to_a_spoke_that_is_away(spoke: Spoke, node: Path) -> None:
         (("workshop-pc/system.info", "--deadline", "soon"), ExitCode.USAGE),
         (("other/system.info",), ExitCode.USAGE),
         (("workshop-pc/system.info", "{"), ExitCode.DATA),
+        (("accounts.list", "--wait"), ExitCode.USAGE),
     ):
         check_refused(spoke("hub", "call", *arguments), expected)
     check_refused(spoke("hub", "calls", "show", "nothing"), ExitCode.USAGE, "spoke hub calls list")
