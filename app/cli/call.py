@@ -18,11 +18,9 @@ from app.cli.exit_codes import ExitCode
 from storage.process_lock import holder
 
 if TYPE_CHECKING:
-    from storage.operations.spec import Execution
     from sync.calls.events import Call
     from sync.calls.recorder import Recorder
     from sync.calls.registry import Registry
-    from sync.durable.caller import Offline
 
 CHUNK = 500
 MAX_LINE_BYTES = 1_048_576
@@ -40,16 +38,12 @@ MAX_LINE_BYTES = 1_048_576
 @click.pass_obj
 def call(
     context: Context,
+    /,
     operation: str | None,
     input_json: str | None,
     session_id: str | None,
     batch: IO[bytes] | None,
-    wait: bool,
-    deadline: str | None,
-    offline: Offline,
-    execution: Execution | None,
-    key: str | None,
-    as_json: bool,
+    **said: Any,
 ) -> None:
     """Execute OPERATION with the input JSON and record the call.
 
@@ -69,7 +63,7 @@ def call(
 
     if (operation is None) == (batch is None):
         raise click.UsageError("give an OPERATION, or --batch FILE")
-    wanted = Wanted(deadline, offline, execution, key, wait, as_json)
+    wanted = Wanted(**said)
     if operation is not None and operation.startswith("hub/"):
         value = parse_json(sys.stdin.read() if input_json == "-" else input_json or "{}", "the input")
         _call_hub(context, operation, value, wanted)
@@ -87,7 +81,7 @@ def call(
         (outcome,) = Recorder(db, now, new_id).execute(registry, [_call(operation, value, session_id)])
     if outcome.error is not None:
         raise outcome.error
-    if as_json:
+    if wanted.as_json:
         print_json({"requestId": outcome.request_id, "operationId": operation, "output": outcome.output})
     else:
         click.echo(json.dumps(outcome.output, ensure_ascii=False, indent=2))

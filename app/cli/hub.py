@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,8 +20,6 @@ from storage.engine import Database
 from storage.tenants import open_system_database
 
 if TYPE_CHECKING:
-    from storage.operations.spec import Execution
-    from sync.durable.caller import Offline
     from sync.hub.server import Hub
 
 
@@ -234,14 +232,10 @@ hub.add_command(operations)
 @click.pass_obj
 def call_(
     context: Context,
+    /,
     operation: str,
     input_json: str,
-    wait: bool,
-    deadline: str | None,
-    offline: Offline,
-    execution: Execution | None,
-    key: str | None,
-    as_json: bool,
+    **said: Any,
 ) -> None:
     """Execute OPERATION: SPOKE/namespace.name on a spoke, or on the hub's own tables as its operator.
 
@@ -260,7 +254,7 @@ def call_(
     from sync.hub.keys import operator
 
     value = parse_json(input_json, "the input")
-    wanted = Wanted(deadline, offline, execution, key, wait, as_json)
+    wanted = Wanted(**said)
     if "/" in operation:
         call_spoke(context, operation, value, wanted)
         return
@@ -276,7 +270,7 @@ def call_(
         else:
             output = registry.execute(operation, value, OperationContext(new_id(), who, db=db))
     document = output.model_dump(mode="json", by_alias=True)
-    if as_json:
+    if wanted.as_json:
         print_json(document)
     else:
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))

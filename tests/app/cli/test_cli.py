@@ -230,9 +230,11 @@ def test_a_call_to_a_spoke_that_is_away(spoke: Spoke, node: Path) -> None:
         (("workshop-pc/system.info", "--deadline", "soon"), ExitCode.USAGE),
         (("other/system.info",), ExitCode.USAGE),
         (("workshop-pc/system.info", "{"), ExitCode.DATA),
-        (("accounts.list", "--wait"), ExitCode.USAGE),
     ):
         check_refused(spoke("hub", "call", *arguments), expected)
+    for arguments in (("hub", "call", "accounts.list"), ("call", "system.info")):
+        code, out, err = spoke(*arguments, "--wait")
+        assert (code, out, "calls to another node" in err) == (ExitCode.USAGE, "", True)
     check_refused(spoke("hub", "calls", "show", "nothing"), ExitCode.USAGE, "spoke hub calls list")
 
 

@@ -303,7 +303,7 @@ async def test_the_clients_of_the_page_work(api: Api, language: str, command: li
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, err.decode()
-    topic = {"python": "python", "javascript": "node", "bash": "bash"}[language]
+    topic = language
     (event,) = api.db.stream(topic).read()
     assert event.payload == {"n": 1}
     assert str(event.offset) in out.decode()
