@@ -41,13 +41,12 @@ from sync.calls.recorder import Outcome, Recorder
 from sync.calls.registry import Registry, validate
 from sync.durable import received
 from sync.durable.errors import IndeterminateError
-from sync.durable.messages import CALLEE, Request, calls_from, decode_request
+from sync.durable.messages import CALLEE, calls_from, decode_request
 from sync.durable.received import Received
 from sync.durable.states import State
 
 log = logging.getLogger("spoke.callee")
 
-MIN_ID, MAX_ID = 8, 64
 
 WhoIs = Callable[[str], Identity | None]
 """The identity of a peer, as this end knows it now; None when it may do nothing here (any more)."""
@@ -128,9 +127,7 @@ class Callee:
         for event in events:
             try:
                 request = decode_request(event)
-                if isinstance(request, Request):
-                    _check_id(request.request_id)
-            except (EventShapeError, ValidationError) as error:
+            except EventShapeError as error:
                 reject(tx, event, str(error))
                 continue
             if isinstance(request, CallAborted):
@@ -138,7 +135,7 @@ class Callee:
             elif received.is_known(tx, peer, request.request_id):
                 received.tell_again(tx, peer, request.request_id)
             else:
-                taken = received.is_known(tx, None, request.request_id) or self._recorder.is_known(request.request_id)
+                taken = self._is_taken(tx, request.request_id)
                 call = received.insert(tx, peer, event, request, self._now_ms())
                 if taken:  # a peer does not speak in the log under the id of a call that is not its own
                     failure = ValidationError(f"the id {call.call_id} is taken here", hint="make a fresh one")
@@ -153,6 +150,11 @@ class Callee:
             return
         tx.execute("UPDATE link_received_calls SET cancelled = 1 WHERE peer = ? AND call_id = ?", (peer, call_id))
         unwanted.append(call_id)
+
+    def _is_taken(self, tx: Transaction, call_id: str) -> bool:
+        if call_id in self._recorder.running() or received.is_known(tx, None, call_id):
+            return True
+        return bool(tx.rows("SELECT 1 FROM nodes WHERE id = ?", (call_id,)))
 
     # -- executing ---------------------------------------------------------------------------------------------------
 
@@ -236,6 +238,10 @@ class Callee:
             if hub_ms is not None:
                 self._settle(tx, now, State.EXPIRED, _too_late(call))
             return False
+        if execution == "at_most_once" and received.is_doubtful(tx, now):
+            failure = IndeterminateError(f"{call.operation_id} may have run before this file was restored")
+            self._settle(tx, now, State.INDETERMINATE, failure)
+            return False
         if execution != "exactly_once_local" and now.state is State.RECEIVED:
             received.begin(tx, now, execution, self._clock())
         return True
@@ -304,8 +310,3 @@ class Callee:
 
 def _too_late(call: Received) -> CallFailed:
     return CallTimeoutError("the deadline has passed", details={"deadline": call.deadline})
-
-
-def _check_id(call_id: str) -> None:
-    if not MIN_ID <= len(call_id) <= MAX_ID or not call_id.isascii() or not call_id.isprintable():
-        raise ValidationError(f"requestId: {MIN_ID} to {MAX_ID} ASCII characters, a UUID for instance")

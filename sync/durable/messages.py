@@ -18,6 +18,9 @@ from sync.durable.states import State
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 """Requests and results that are longer are not sent: the link carries events of up to 16 MB."""
 
+MIN_ID, MAX_ID = 8, 64
+MAX_MS = 2**53
+
 CALLEE = "callee@durable"
 CALLER = "caller@durable"
 """The consumers of what arrives: their positions say what is done with."""
@@ -95,9 +98,15 @@ def decode_request(event: Event) -> AnyRequest:
     """Decode an event of `calls@PEER`.
 
     Raises:
-        EventShapeError: it is neither a request nor an abort.
+        EventShapeError: it is neither a request nor an abort, or under no id or with no time that can be kept.
     """
-    return envelope.decode(event, _requests)
+    request = envelope.decode(event, _requests)
+    name = request.request_id
+    if not MIN_ID <= len(name) <= MAX_ID or not name.isascii() or not name.isprintable():
+        raise envelope.EventShapeError(f"requestId: {MIN_ID} to {MAX_ID} ASCII characters, a UUID for instance")
+    if isinstance(request, Request) and request.deadline is not None and not 0 <= request.deadline < MAX_MS:
+        raise envelope.EventShapeError(f"{event.topic} offset {event.offset}: the deadline is no time")
+    return request
 
 
 def decode_result(event: Event) -> Result:

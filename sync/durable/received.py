@@ -11,12 +11,13 @@ import msgspec
 
 from storage.engine import Event, Snapshot, Transaction
 from storage.engine.payload import dumps
-from storage.engine.stream import append_event
+from storage.engine.stream import append_event, last_offset
 from storage.events.envelope import encode, iso
 from storage.operations.spec import Execution
+from storage.tenants import find_fact
 from sync.calls.errors import CallFailed
 from sync.calls.events import local_envelope
-from sync.durable.messages import MAX_EVENT_BYTES, Request, Result, kind_of, results_to
+from sync.durable.messages import MAX_EVENT_BYTES, Request, Result, calls_from, kind_of, results_to
 from sync.durable.states import State, move
 
 
@@ -28,6 +29,7 @@ class Received:
     call_id: str
     operation_id: str
     lane: str
+    offset: int
     state: State
     execution: Execution | None
     """While it waits, the class that was asked for; once it runs, the class that it runs in."""
@@ -41,7 +43,7 @@ class Received:
         return msgspec.json.decode(msgspec.json.decode(self.request, type=Request).input)
 
 
-_COLUMNS = "peer, call_id, operation_id, lane, state, execution, deadline, cancelled, request"
+_COLUMNS = "peer, call_id, operation_id, lane, offset, state, execution, deadline, cancelled, request"
 
 
 def insert(tx: Transaction, peer: str, event: Event, request: Request, now_ms: int) -> Received:
@@ -51,6 +53,7 @@ def insert(tx: Transaction, peer: str, event: Event, request: Request, now_ms: i
         request.request_id,
         request.operation_id,
         request.operation_id.partition(".")[0],
+        event.offset,
         State.RECEIVED,
         request.execution,
         request.deadline,
@@ -105,6 +108,28 @@ def interrupted(source: Snapshot | Transaction) -> list[Received]:
     """The calls that run, as the file says: after a crash, those that it interrupted."""
     rows = source.rows(f"SELECT {_COLUMNS} FROM link_received_calls WHERE ended_at IS NULL AND state = 'RUNNING'")
     return [_received(row) for row in rows]
+
+
+def doubt(tx: Transaction, peer: str) -> None:
+    """What a peer has asked for up to now may have run before: this file was restored, and its calls came once more.
+
+    The link says so in the transaction in which it stores such calls again. Effects in the file were undone with it,
+    so those calls are simply done again; but one that runs at most once ends as INDETERMINATE.
+    """
+    tx.execute(
+        "INSERT INTO node_facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (_doubt(peer), str(last_offset(tx, calls_from(peer)))),
+    )
+
+
+def is_doubtful(source: Snapshot | Transaction, call: Received) -> bool:
+    """Whether a call is one of those that `doubt` spoke of."""
+    until = find_fact(source, _doubt(call.peer))
+    return until is not None and call.offset <= int(until)
+
+
+def _doubt(peer: str) -> str:
+    return f"calls_doubtful:{peer}"
 
 
 def begin(tx: Transaction, call: Received, execution: Execution, now: datetime) -> None:
@@ -170,8 +195,10 @@ def _result(
 
 
 def _received(row: Sequence[Any]) -> Received:
-    peer, call_id, operation_id, lane, state, execution, deadline, cancelled, request = row
-    return Received(peer, call_id, operation_id, lane, State(state), execution, deadline, bool(cancelled), request)
+    peer, call_id, operation_id, lane, offset, state, execution, deadline, cancelled, request = row
+    return Received(
+        peer, call_id, operation_id, lane, offset, State(state), execution, deadline, bool(cancelled), request
+    )
 
 
 def _ms(now: datetime) -> int:

@@ -11,7 +11,7 @@ import pytest
 from storage.operations.spec import Execution, Identity
 from storage.projections.projection import step
 from sync.calls.errors import AccessDeniedError, CallFailed, CallTimeoutError
-from sync.durable import caller
+from sync.durable import caller, received
 from sync.durable.caller import DurableCall
 from sync.durable.errors import (
     IndeterminateError,
@@ -190,7 +190,9 @@ def test_a_call_that_fails_undoes_its_effects_and_says_why(pair: Pair) -> None:
 
 def test_poison_is_quarantined_and_passed_over(pair: Pair) -> None:
     bad = ['{"type": "call.requested"}', "not json", '{"type": "other"}', "[" * 5_000 + "]" * 5_000]
-    bad.append('{"type":"call.requested","requestId":"short","operationId":"test.file","input":{}}')
+    named = '{"type":"call.requested","operationId":"test.file","requestId":'
+    bad += [f'{named}"short"}}', f'{named}"call-9999","input":nope}}', f'{named}"call-9999","deadline":{10**30}}}']
+    bad.append('{"type":"call.aborted","requestId":"call-9999\\u0000"}')
     with pair.hub.transaction() as tx:
         pair.hub.stream(calls_to(NODE)).append([(None, text, 1) for text in bad], tx)
     deep = "[" * 3_000 + "]" * 3_000
@@ -446,6 +448,19 @@ def test_a_call_that_comes_again_is_answered_again_and_not_done_again(pair: Pair
     pair.work()
     assert effects(pair.spoke) == [1]
     assert pair.state(asked) is State.DONE
+
+
+def test_a_restored_spoke_does_not_run_again_what_may_run_at_most_once(pair: Pair) -> None:
+    asked = [pair.ask("test.once", 1), pair.ask("test.file", 2), pair.ask("test.again", 3)]
+    pair.deliver()
+    with pair.spoke.transaction() as tx:  # what the link does when it gives a restored file its calls again
+        received.doubt(tx, "hub")
+    later = pair.ask("test.once", 4)
+    pair.work()
+    assert [pair.state(each) for each in asked] == [State.INDETERMINATE, State.DONE, State.DONE]
+    assert pair.state(later) is State.DONE
+    assert pair.world.outside == [3, 4]
+    assert isinstance(caller.failure_of(pair.call(asked[0])), IndeterminateError)
 
 
 def test_nobody_answers_for_another_peer_or_calls_under_a_foreign_id(pair: Pair, tmp_path: Path) -> None:
