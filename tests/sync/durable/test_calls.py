@@ -497,6 +497,21 @@ def test_failures_have_their_own_types() -> None:
         assert kind("x").hint
 
 
+def test_calls_that_ended_long_ago_are_forgotten_at_both_ends(pair: Pair) -> None:
+    from storage.maintenance import DAY_S, clean_up
+
+    now_ms = round(pair.hub.clock() * 1000)
+    pair.world.now_ms = pair.world.hub_ms = now_ms - 91 * DAY_S * 1000
+    pair.ask(n=1)
+    pair.work()
+    waiting = pair.ask(n=2)
+    pair.world.now_ms = pair.world.hub_ms = now_ms
+    recent = pair.ask(n=3)
+    pair.cancel(recent)
+    assert [clean_up(db, 90)["durableCalls"] for db in (pair.hub, pair.spoke)] == [1, 1]
+    assert {row["call_id"] for row in pair.hub.query("SELECT call_id FROM link_calls")} == {waiting, recent}
+
+
 def test_lists(pair: Pair) -> None:
     first = pair.ask(n=1)
     pair.world.now_ms += 5
