@@ -53,6 +53,8 @@ class HubSettings(Section):
     """Streams of other nodes of this tenant to receive, as patterns: `session-events@*`."""
     allow_plain: bool = False
     """Accept `ws://` to another machine: the key and the data then travel readable."""
+    scopes: tuple[str, ...] = ("system:read",)
+    """What calls from the hub may do here; `["*"]` is everything that operations of this node can do."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -114,6 +116,8 @@ class OperationSettings(Section):
     """JSON Schema (2020-12) of the input, an object; other fields than its `properties` are refused."""
     scopes: tuple[str, ...] = ()
     """What a caller needs; NAMESPACE:NAME if not set."""
+    idempotent: bool = False
+    """Running it twice does no harm: a durable call that a crash interrupted may run it again."""
     timeout_s: float = Field(default=60, gt=0)
     cwd: Path | None = None
     environment: tuple[str, ...] = ("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR")

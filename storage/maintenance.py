@@ -62,7 +62,9 @@ def cut_log(db: Database, limits: Limits, required: Sequence[str]) -> dict[str, 
 
 
 def clean_up(db: Database, older_than_days: int) -> dict[str, int]:
-    """Delete archived graphs that were last changed so long ago, and the engine's left-overs; returns how many of each.
+    """Delete archived graphs last changed so long ago, durable calls that ended then, and the engine's left-overs.
+
+    Returns how many of each.
 
     Graphs go in transactions of their own. Events of streams are never deleted here. Idempotent; a crash leaves the
     rest for the next time.
@@ -85,8 +87,14 @@ def clean_up(db: Database, older_than_days: int) -> dict[str, int]:
         db.retain_dead(str(row["queue"]), Limits(max_age_s=older_than_days * DAY_S))
         for row in db.query("SELECT DISTINCT queue FROM _honker_dead")
     )
+    with db.transaction() as tx:
+        calls = 0
+        for table in ("link_calls", "link_received_calls"):
+            tx.execute(f"DELETE FROM {table} WHERE ended_at < ?", (before * 1_000,))
+            calls += tx.changes
     return {
         "graphs": graphs,
+        "durableCalls": calls,
         "notifications": db.prune_notifications(older_than_s=3_600, max_keep=MAX_NOTIFICATIONS),
         "deadJobs": dead,
         "rateLimits": db.sweep_rate_limits(DAY_S),

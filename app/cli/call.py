@@ -12,8 +12,10 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from app.cli.context import PARENT_ENV, SESSION_ENV, Context, Progress, json_option, new_id, now, print_json
+from app.cli.durable_calls import Wanted, durable_options, place
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from storage.process_lock import holder
 
 if TYPE_CHECKING:
     from sync.calls.events import Call
@@ -31,15 +33,17 @@ MAX_LINE_BYTES = 1_048_576
 @click.option(
     "--batch", type=click.File("rb"), help='Execute many: one {"operation": …, "input": …} per line; - is stdin.'
 )
+@durable_options
 @json_option
 @click.pass_obj
 def call(
     context: Context,
+    /,
     operation: str | None,
     input_json: str | None,
     session_id: str | None,
     batch: IO[bytes] | None,
-    as_json: bool,
+    **said: Any,
 ) -> None:
     """Execute OPERATION with the input JSON and record the call.
 
@@ -48,15 +52,23 @@ def call(
       spoke call system.info
       spoke call fs.list '{"path": "~"}'
       echo '{"path": "~"}' | spoke call fs.list -
+      spoke call hub/sessions.list --deadline 5m
 
     Prints the output as JSON; with --json the whole answer with its request id. The call is in the log before the
-    work begins, its outcome when it ends.
+    work begins, its outcome when it ends. A call to the hub (hub/…) waits until the hub is there, and prints its id,
+    or with --wait its output.
     """
     from app.operations import node_registry
     from sync.calls.recorder import Recorder
 
     if (operation is None) == (batch is None):
         raise click.UsageError("give an OPERATION, or --batch FILE")
+    wanted = Wanted(**said)
+    if operation is not None and operation.startswith("hub/"):
+        value = parse_json(sys.stdin.read() if input_json == "-" else input_json or "{}", "the input")
+        _call_hub(context, operation, value, wanted)
+        return
+    wanted.refuse()
     registry = node_registry(context.settings(), context.paths)
     if batch is not None:
         with context.database() as db:
@@ -69,10 +81,22 @@ def call(
         (outcome,) = Recorder(db, now, new_id).execute(registry, [_call(operation, value, session_id)])
     if outcome.error is not None:
         raise outcome.error
-    if as_json:
+    if wanted.as_json:
         print_json({"requestId": outcome.request_id, "operationId": operation, "output": outcome.output})
     else:
         click.echo(json.dumps(outcome.output, ensure_ascii=False, indent=2))
+
+
+def _call_hub(context: Context, name: str, value: Any, wanted: Wanted) -> None:
+    from sync.calls.access import owner
+    from sync.durable.messages import HUB
+    from sync.spoke.status import read_status
+
+    with context.database() as db:
+        with db.snapshot() as snapshot:
+            connected = read_status(snapshot).state in ("live", "catching-up")
+        present = connected and holder(context.paths.daemon_lock) is not None
+        place(db, HUB, name.removeprefix("hub/"), value, wanted, owner(os.getuid()), present=present)
 
 
 def parse_json(text: str | bytes, what: str) -> Any:

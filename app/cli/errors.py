@@ -10,6 +10,7 @@ from storage.identity.errors import IdentityError
 from storage.migrations import NewerFileError
 from storage.process_lock import LockHeldError
 from sync.calls import errors as calls
+from sync.durable import errors as durable
 from sync.link import errors as link
 
 
@@ -38,6 +39,11 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (calls.ValidationError, ExitCode.DATA),
     (calls.AccessDeniedError, ExitCode.DENIED),
     (calls.CallTimeoutError, ExitCode.TEMPORARY),
+    (durable.PeerAwayError, ExitCode.UNAVAILABLE),
+    (durable.QuotaExceededError, ExitCode.TEMPORARY),
+    (durable.KeyTakenError, ExitCode.DATA),
+    (durable.TooLargeError, ExitCode.DATA),
+    (durable.NoSuchCallError, ExitCode.USAGE),
     (calls.CallFailed, ExitCode.FAILURE),
     (link.UnauthorizedError, ExitCode.DENIED),
     (link.JoinRefusedError, ExitCode.DENIED),

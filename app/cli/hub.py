@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.context import Context, camel, json_option, new_id, now, print_json, say
+from app.cli.context import Context, camel, json_option, now, print_json, say
+from app.cli.durable_calls import calls, operations
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.hub_call import call_
 from app.cli.hub_delegation import delegation
 from app.cli.hub_devices import devices, revoke_node
-from app.cli.hub_files import hub_directory, system_file, tenant_files
+from app.cli.hub_files import hub_directory, system_file
 from app.cli.hub_init import init
 from app.cli.hub_token import token
 
 if TYPE_CHECKING:
     from sync.hub.server import Hub
+    from sync.logs.incoming import Stable
 
 
 @click.group()
@@ -45,8 +46,23 @@ hub.add_command(delegation)
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
 @click.option("--allow-plain", is_flag=True, help="Listen without TLS on other addresses than this machine's own.")
+@click.option(
+    "--stable",
+    type=click.Choice(["acked", "backup"]),
+    default="acked",
+    show_default=True,
+    help="What spokes may forget: what is on this disk, or only what is in its newest backup.",
+)
 @click.pass_obj
-def run(context: Context, host: str, port: int, tls_cert: Path | None, tls_key: Path | None, allow_plain: bool) -> None:
+def run(
+    context: Context,
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    allow_plain: bool,
+    stable: Stable,
+) -> None:
     """Run the hub in the foreground until SIGTERM or ^C.
 
     \b
@@ -60,16 +76,17 @@ def run(context: Context, host: str, port: int, tls_cert: Path | None, tls_key: 
     from sync.hub.certificates import SERVER_FILE, load_certificates, renewed_if_due, server_context
     from sync.hub.server import Hub
 
-    tls = None
+    tls = ca_pem = None
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key belong together")
     if tls_cert is not None:
         tls = server_context(tls_cert, tls_key)
     elif (own := load_certificates(context.paths.hub_certificates)) is not None:
         tls = server_context(renewed_if_due(own, now()).folder / SERVER_FILE)
+        ca_pem = own.ca.pem
     log_to_stderr()
     folder = hub_directory(context)
-    server = Hub(folder, host=host, port=port, tls=tls, allow_plain=allow_plain)
+    server = Hub(folder, host=host, port=port, tls=tls, ca_pem=ca_pem, allow_plain=allow_plain, stable=stable)
     asyncio.run(_serve(server, folder, "wss" if tls else "ws", host))
 
 
@@ -101,9 +118,12 @@ def key() -> None:
 @click.argument("spoke_name", metavar="NAME")
 @click.option("--tenant", default="local", show_default=True, help="The tenant whose file its events go to.")
 @click.option("--days", type=click.IntRange(1), help="Days until the key ends; without it, never.")
+@click.option("--scope", "scopes", multiple=True, help="What the spoke may call on the hub, such as sessions:read.")
 @json_option
 @click.pass_obj
-def create(context: Context, spoke_name: str, tenant: str, days: int | None, as_json: bool) -> None:
+def create(
+    context: Context, spoke_name: str, tenant: str, days: int | None, scopes: tuple[str, ...], as_json: bool
+) -> None:
     """Make a key for the spoke NAME and print it: this once, it is stored as a hash.
 
     \b
@@ -114,7 +134,7 @@ def create(context: Context, spoke_name: str, tenant: str, days: int | None, as_
 
     with system_file(context) as db:
         ends = None if days is None else int(time.time()) + days * 86_400
-        made = create_key(db, spoke_name, tenant, expires_at=ends)
+        made = create_key(db, spoke_name, tenant, expires_at=ends, scopes=scopes or None)
     if as_json:
         print_json({"key": made, "spoke": spoke_name, "tenant": tenant})
     else:
@@ -220,54 +240,8 @@ def tenants(context: Context, as_json: bool) -> None:
         click.echo(f"{file.slug:<24} schema {version}/{LATEST}  {file.state:<8} {file.error or ''}".rstrip())
 
 
-@hub.command(name="call")
-@click.argument("operation")
-@click.argument("input_json", metavar="[JSON]", default="{}")
-@click.option("--tenant", help="Execute it on this tenant's file instead of the hub's own tables.")
-@click.option("--as", "account", metavar="ACCOUNT", help="With the authority of this account there, not as operator.")
-@click.pass_obj
-def call_(context: Context, operation: str, input_json: str, tenant: str | None, account: str | None) -> None:
-    """Execute an OPERATION on the hub's tables: accounts, organizations, api_keys …
-
-    \b
-    Examples:
-      spoke hub call accounts.list
-      spoke hub call accounts.create '{"email": "ann@example.org"}'
-      spoke hub key create press --tenant acme > press.txt
-      spoke hub call graphs.list --tenant acme
-
-    As its operator, or with --as as somebody who may do there what the access
-    graphs say: as a member, or by delegation from another tenant. What is changed
-    of accounts is in the audit trail: spoke hub call audit_logs.list
-    """
-    from app.cli.call import parse_json
-    from app.operations.tables import register, system_registry
-    from storage.identity.organizations import find_organization
-    from storage.operations.spec import Identity, OperationContext
-    from sync.calls.registry import Registry
-    from sync.hub.access import identity_in
-    from sync.hub.keys import operator
-
-    if account is not None and tenant is None:
-        raise click.UsageError("--as needs --tenant: authority is held in a tenant")
-    registry = system_registry() if tenant is None else Registry()
-    if tenant is not None:
-        register(registry)
-    value = parse_json(input_json, "the input")
-    registry.check(operation, value)
-    with ExitStack() as stack:
-        db = system = stack.enter_context(system_file(context))
-        with system.transaction() as tx:
-            who = Identity(operator(tx).id, ("*",), {"*": ("*",)})
-            slug = None if tenant is None else find_organization(tx, tenant).slug
-        if slug is not None:
-            opened = tenant_files(context)
-            db = stack.enter_context(opened(slug))
-            if account is not None:
-                who = identity_in(system, opened, account, slug)
-        tx_or_none = stack.enter_context(db.transaction()) if registry.is_transactional(operation) else None
-        output = registry.execute(operation, value, OperationContext(new_id(), who, db=db, tx=tx_or_none))
-    click.echo(json.dumps(output.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=2))
+hub.add_command(calls)
+hub.add_command(operations)
 
 
 @hub.command()
@@ -293,6 +267,7 @@ def spokes(context: Context, as_json: bool) -> None:
         click.echo(f"{row.tenant:<12} {row.name:<24} {state:<10} {row.events:>10} events")
 
 
+hub.add_command(call_)
 hub.add_command(init)
 hub.add_command(token)
 hub.add_command(devices)

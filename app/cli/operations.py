@@ -77,6 +77,8 @@ def schema(context: Context, name: str, as_json: bool) -> None:
     Example:
       spoke operations schema fs.read
     """
+    from storage.operations.document import describe
+
     spec = _registry(context).get_spec(name)
     document = describe(spec)
     if as_json:
@@ -86,26 +88,6 @@ def schema(context: Context, name: str, as_json: bool) -> None:
 
 
 operations.add_command(call)
-
-
-def describe(spec: OperationSpec[Any, Any]) -> dict[str, Any]:
-    """An operation's spec as its document (`reference/alkdev.md` 2.1)."""
-    access = spec.access_control
-    control: dict[str, Any] = {"requiredScopes": list(access.required_scopes)}
-    if access.required_scopes_any:
-        control["requiredScopesAny"] = list(access.required_scopes_any)
-    if access.resource_type is not None:
-        control |= {"resourceType": access.resource_type, "resourceAction": access.resource_action}
-    return {
-        "operationId": spec.operation_id,
-        "version": spec.version,
-        "type": spec.type,
-        "description": spec.description,
-        "inputSchema": spec.input_schema,
-        "outputSchema": spec.output_schema,
-        "errors": [{"code": error.code, "description": error.description} for error in spec.errors],
-        "accessControl": control,
-    }
 
 
 def _registry(context: Context) -> Registry:

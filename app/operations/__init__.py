@@ -37,10 +37,21 @@ def builtin_registry(settings: Settings, key_file: Path) -> Registry:
     files.register(registry, settings.fs)
     shell.register(registry, settings.commands)
     registry.register_later(("secret",), partial(_secrets, key_file))
-    registry.register_later(("graph", "acl"), _graphs)
-    registry.register_later(("stream", "queue", "schedule", "session"), _engine)
-    tables.register(registry)
+    _add_file_operations(registry)
     return registry
+
+
+def hub_registry() -> Registry:
+    """What the spokes of a tenant may call on their hub: operations on the tenant's file, and on nothing else."""
+    registry = Registry()
+    _add_file_operations(registry)
+    return registry
+
+
+def _add_file_operations(registry: Registry) -> None:
+    registry.register_later(("graph", "acl"), _graphs)
+    registry.register_later(("stream", "queue", "schedule", "session", "calls"), _engine)
+    tables.register(registry)
 
 
 def _secrets(key_file: Path, registry: Registry) -> None:
@@ -56,7 +67,7 @@ def _graphs(registry: Registry) -> None:
 
 
 def _engine(registry: Registry) -> None:
-    from app.operations import queues, schedules, sessions, streams
+    from app.operations import durable_calls, queues, schedules, sessions, streams
 
-    for module in (streams, queues, schedules, sessions):
+    for module in (streams, queues, schedules, sessions, durable_calls):
         module.register(registry)

@@ -92,6 +92,7 @@ def register(registry: Registry, operations: Mapping[str, OperationSettings]) ->
             input_model=model,
             output_model=CommandOutput,
             access_control=AccessControl(required_scopes=settings.scopes or (f"{namespace}:{name}",)),
+            idempotent=settings.idempotent,
         )
         try:
             registry.register(spec, partial(_run, settings))

@@ -14,7 +14,7 @@ from storage.engine.stream import last_offset, read_events
 from storage.operations.spec import Model, OperationContext
 from sync.calls.registry import Registry
 
-RESERVED = ("call-protocol", "session-events", "audit-events")
+RESERVED = ("call-protocol", "session-events", "audit-events", "node")
 """Streams that only the program writes: what is in them is believed."""
 
 

@@ -33,6 +33,9 @@ NAMESPACES = (
     "link_gaps",
     "link_quarantine",
     "link_refusals",
+    "link_calls",
+    "link_received_calls",
+    "link_operations",
 )
 """The tables of a tenant file (`test_every_table_has_its_operations` compares)."""
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.services import tenant
+from app.operations import hub_registry
+from app.services import durable_calls, tenant
+from app.services.durable_calls import now, wall_ms
 from app.services.ear import listen
 from app.services.scheduler import lead
 from app.services.supervisor import Service, supervise
@@ -25,7 +28,14 @@ from storage.identity.accounts import finish_deactivation
 from storage.identity.api_keys import expire_keys, find_key
 from storage.identity.audit import audit
 from storage.maintenance import Schedule
+from storage.operations.spec import Identity
+from storage.projections.projection import Projection
 from storage.tenant_files import note_migration, plan_migrations
+from sync.calls.recorder import Recorder
+from sync.durable import caller
+from sync.durable.callee import Callee
+from sync.durable.catalogue import offers
+from sync.hub.authority import account_of, authority
 from sync.hub.keys import operator
 from sync.hub.server import Hub
 
@@ -140,6 +150,27 @@ async def follow_members_of(hub: Hub, slug: str, db: Database) -> None:
             log.info("tenant %s: %d memberships followed", slug, changed)
 
 
+async def answer_spokes(hub: Hub, db: Database, stop: asyncio.Event) -> None:
+    """Execute what the spokes of a tenant ask for, each with what the keys of its account grant at that moment."""
+
+    def who_is(node_id: str) -> Identity | None:
+        with db.snapshot() as snapshot:
+            account = account_of(snapshot, node_id)
+        if account is None:
+            return None
+        with hub.system.snapshot() as system:
+            return authority(system, account, int(hub.system.clock()))
+
+    recorder = Recorder(db, now, lambda: str(uuid.uuid4()))
+    callee = Callee(db, hub_registry(), recorder, who_is, wall_ms, now)
+    await durable_calls.answer(callee, db, durable_calls.spokes, stop)
+
+
+def consumers(node_id: str) -> list[Projection]:
+    """What a hub reads of what a spoke tells beside its log: results of calls, and what it offers."""
+    return [caller.results(node_id, wall_ms), offers(node_id)]
+
+
 async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[Hub], None]) -> None:
     """Serve, and run the services of `system.db` and of every tenant file from when it is opened.
 
@@ -156,7 +187,11 @@ async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[
         async def members(_: asyncio.Event) -> None:
             await follow_members_of(hub, slug, db)
 
-        start({f"{slug}.{name}": service for name, service in {**named, "members": members}.items()})
+        calls: dict[str, Service] = {
+            "callee": partial(answer_spokes, hub, db),
+            "caller": partial(durable_calls.hear, db, durable_calls.spokes, consumers, wall_ms),
+        }
+        start({f"{slug}.{name}": service for name, service in {**named, **calls, "members": members}.items()})
 
     def serving(server: Hub) -> None:
         system = server.system

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from app import __version__
 from app.paths import Paths
-from app.services import ingest, projector, tenant
+from app.services import durable_calls, ingest, projector, tenant
+from app.services.durable_calls import now, wall_ms
 from app.services.reload import run_reloading
 from app.services.supervisor import Service, supervise
 from storage.engine import Database, Limits
+from sync.durable import caller
+from sync.durable.hub_time import HubTime
+from sync.durable.messages import CALLEE, CALLER
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -29,7 +32,12 @@ def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Servic
             max_count=keep.max_events,
             max_bytes=keep.max_bytes,
         ),
-        required=("projector@spoke", *(("uplink@spoke",) if settings.hub.url is not None else ())),
+        required=(
+            "projector@spoke",
+            CALLEE,
+            CALLER,
+            *(("uplink@spoke",) if settings.hub.url is not None else ()),
+        ),
     )
     found: dict[str, Service] = {
         "projector": partial(projector.run, db),
@@ -39,11 +47,17 @@ def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Servic
     }
     hub = settings.hub
     if hub.url is not None:
-        found["uplink"] = partial(_keep_link, db, settings, paths)
+        # The link tells it when it hears the hub's time; until then calls with a deadline wait.
+        hub_time = HubTime()
+        found["uplink"] = partial(_keep_link, db, settings, paths, hub_time)
+        found["callee"] = partial(_answer_hub, db, settings, paths, hub_time)
+        found["caller"] = partial(
+            durable_calls.hear, db, durable_calls.hub_alone, lambda peer: [caller.results(peer, wall_ms)], hub_time
+        )
     return found
 
 
-async def _keep_link(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:
+async def _keep_link(db: Database, settings: Settings, paths: Paths, hub_time: HubTime, stop: asyncio.Event) -> None:
     # Imported late: it costs 100 ms, and a node without a hub does without.
     from sync.link.device import load_device_key
     from sync.spoke.uplink import Dialling, Uplink
@@ -64,10 +78,30 @@ async def _keep_link(db: Database, settings: Settings, paths: Paths, stop: async
         name=settings.name,
         agent=f"spoke/{__version__}",
         random=random.random,
+        hub_time=hub_time,
         streams=tuple(hub.streams),
         follows=tuple(hub.follows),
     )
     await uplink.run(stop)
+
+
+async def _answer_hub(db: Database, settings: Settings, paths: Paths, hub_time: HubTime, stop: asyncio.Event) -> None:
+    """Tell the hub what this node offers, and execute what it asks for."""
+    from app.operations import node_registry
+    from storage.operations.spec import Identity
+    from sync.calls.recorder import Recorder
+    from sync.durable.callee import Callee
+    from sync.durable.catalogue import catalogue, publish
+
+    registry = node_registry(settings, paths)
+    offered = await asyncio.to_thread(catalogue, registry)
+    await db.run(lambda tx: publish(tx, offered))
+    scopes = settings.hub.scopes
+    hub = Identity("hub", scopes, {"*": ("*",)} if "*" in scopes else {})
+    recorder = Recorder(db, now, lambda: str(uuid.uuid4()))
+    await durable_calls.answer(
+        Callee(db, registry, recorder, lambda _: hub, hub_time, now), db, durable_calls.hub_alone, stop
+    )
 
 
 async def _serve_api(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:
@@ -79,7 +113,7 @@ async def _serve_api(db: Database, settings: Settings, paths: Paths, stop: async
 
     registry = node_registry(settings, paths)
     register(registry)
-    recorder = Recorder(db, lambda: datetime.now(UTC), lambda: str(uuid.uuid4()))
+    recorder = Recorder(db, now, lambda: str(uuid.uuid4()))
     serving = Serving(db, registry, recorder)
     works = [LocalApi(serving, paths.socket).run(stop)]
     if settings.api.port is not None:

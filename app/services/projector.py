@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from app.services.waiting import woken_or_stopped
@@ -18,15 +18,15 @@ PROJECTIONS: tuple[Projection, ...] = (SESSIONS, CALL_GRAPH)
 SAFETY_POLL_S = 15.0
 
 
-def behind(db: Database, projections: tuple[Projection, ...] = PROJECTIONS) -> bool:
-    """Tell whether there are events that no projection has seen; takes no write lock."""
+def behind(db: Database, projections: Sequence[Projection] = PROJECTIONS) -> list[Projection]:
+    """The projections that have not seen every event; takes no write lock."""
     with db.snapshot() as snapshot:
-        return any(last_offset(snapshot, p.topic) > saved_offset(snapshot, p.consumer, p.topic) for p in projections)
+        return [p for p in projections if last_offset(snapshot, p.topic) > saved_offset(snapshot, p.consumer, p.topic)]
 
 
 def catch_up(
     db: Database,
-    projections: tuple[Projection, ...] = PROJECTIONS,
+    projections: Sequence[Projection] = PROJECTIONS,
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Project everything that is in the log now and return how many events that were.
@@ -34,10 +34,8 @@ def catch_up(
     Safe beside a running daemon: cursor and rows move in one transaction, so each event is applied once by whoever
     comes first. `progress` is told the events done so far.
     """
-    if not behind(db, projections):
-        return 0
     done = 0
-    for projection in projections:
+    for projection in behind(db, projections):
         while True:
             with db.transaction() as tx:
                 count = step(tx, projection)

@@ -9,14 +9,14 @@ from typing import Any
 from storage.engine.wake import Waiter
 
 
-async def woken_or_stopped(waiter: Waiter, stopped: asyncio.Future[Any], seconds: float) -> None:
-    """Return when the waiter is woken, when `stopped` is done, or after so long.
+async def woken_or_stopped(waiter: Waiter, stopped: asyncio.Future[Any], seconds: float, *others: Any) -> None:
+    """Return when the waiter is woken, when `stopped` or another future is done, or after so long.
 
     Raises:
         EngineError: the database was closed, or its file was replaced.
     """
     woken = asyncio.ensure_future(waiter.wait(seconds))
-    await asyncio.wait({woken, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({woken, stopped, *others}, return_when=asyncio.FIRST_COMPLETED)
     if woken.done():
         woken.result()
     else:

@@ -63,6 +63,13 @@ def read_events(source: Snapshot | Transaction, topic: str, after: int, limit: i
     return [Event(*row) for row in source.rows(SQL_READ, (topic, after, limit))]
 
 
+def append_event(tx: Transaction, topic: str, key: str | None, payload_json: str) -> int:
+    """Append one event inside `tx` without decoding its payload; returns its offset."""
+    offset = int(tx.rows(SQL_PUBLISH, (topic, key, payload_json))[0][0])
+    tx.touch("stream", topic)
+    return offset
+
+
 def save_offset(tx: Transaction, consumer: str, topic: str, offset: int) -> bool:
     """Move a consumer's saved offset forward inside `tx`; False when it was already there or further."""
     tx.execute(SQL_SAVE, (consumer, topic, offset))
@@ -108,9 +115,7 @@ class Stream:
         """
         text = dumps(payload)
         with nullcontext(tx) if tx is not None else self._db.transaction() as inside:
-            offset = int(inside.rows(SQL_PUBLISH, (self.name, key, text))[0][0])
-            inside.touch("stream", self.name)
-        return offset
+            return append_event(inside, self.name, key, text)
 
     def append(self, events: Iterable[tuple[str | None, str, int]], tx: Transaction) -> None:
         """Append many `(key, payload_json, created_at)` inside `tx` without decoding the payloads.

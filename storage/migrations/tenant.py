@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from storage.migrations import graph_types_0001, tenant_0001, tenant_0002, tenant_0003
+from storage.migrations import graph_types_0001, tenant_0001, tenant_0002, tenant_0003, tenant_0004
 
-MIGRATIONS = (tenant_0001.SQL + graph_types_0001.SQL, tenant_0002.SQL, tenant_0003.SQL)
+MIGRATIONS = (tenant_0001.SQL + graph_types_0001.SQL, tenant_0002.SQL, tenant_0003.SQL, tenant_0004.SQL)

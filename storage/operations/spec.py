@@ -14,6 +14,9 @@ from storage.engine import Database, Transaction
 from storage.operations.abort import Abort
 
 Kind: TypeAlias = Literal["query", "mutation", "subscription"]
+Execution: TypeAlias = Literal["exactly_once_local", "idempotent", "at_most_once"]
+"""What a crash in the middle of a durable call leads to: nothing has happened and it runs once more, all its effects
+being in the file; it runs again, which does no harm; it never runs again, and nobody knows how far it came."""
 
 
 class Model(BaseModel):
@@ -133,11 +136,25 @@ class OperationSpec(Generic[I, O]):
     """The handler writes through `context.tx`, and through nothing else."""
     sensitive: bool = False
     """Input and output are secrets: the log says that the call happened, not what was in it."""
+    idempotent: bool = False
+    """Running it twice does what running it once does. Queries are, whatever stands here."""
 
     @property
     def operation_id(self) -> str:
         """The id that callers use."""
         return f"{self.namespace}.{self.name}"
+
+    @property
+    def executions(self) -> tuple[Execution, ...]:
+        """The execution classes in which a durable call may run it, the default first; none: it cannot be called so.
+
+        Subscriptions have no end to wait for, and what is sensitive must not stand in the log that carries the call.
+        """
+        if self.type == "subscription" or self.sensitive:
+            return ()
+        if self.transactional:
+            return ("exactly_once_local",)
+        return ("idempotent", "at_most_once") if self.idempotent or self.type == "query" else ("at_most_once",)
 
     @property
     def input_schema(self) -> dict[str, Any]:

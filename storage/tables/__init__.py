@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from storage.tables import acl, delegation, identity, ingest, link, metagraph, node, projections, sessions
+from storage.tables import (
+    acl,
+    delegation,
+    durable_calls,
+    identity,
+    ingest,
+    link,
+    metagraph,
+    node,
+    projections,
+    sessions,
+)
 
 TENANT = sa.MetaData()
 """What `tenant-{orgId}.db` holds."""
@@ -19,6 +30,7 @@ sessions.add(TENANT)
 projections.add(TENANT)
 link.add(TENANT)
 ingest.add(TENANT)
+durable_calls.add(TENANT)
 
 SYSTEM = sa.MetaData()
 """What `system.db` holds."""

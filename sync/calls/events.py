@@ -91,8 +91,10 @@ def aborted(request_id: str, began: datetime, now: datetime) -> str:
     return encode(CallAborted(request_id=request_id, timestamp=iso(now), metadata=_took(began, now)))
 
 
-def failed(request_id: str, code: str, message: str, failure: CallFailed | None, began: datetime, now: datetime) -> str:
-    """`call.error`."""
+def failed(
+    request_id: str, code: str, message: str, failure: CallFailed | None, began: datetime | None, now: datetime
+) -> str:
+    """`call.error`; `began` is None where nobody knows how long it took."""
     details = failure.details if failure is not None else None
     return encode(
         CallError(
@@ -101,7 +103,7 @@ def failed(request_id: str, code: str, message: str, failure: CallFailed | None,
             message=message,
             details=msgspec.Raw(dumps(details).encode()) if details else msgspec.UNSET,
             timestamp=iso(now),
-            metadata=_took(began, now),
+            metadata=_took(began, now) if began is not None else None,
         )
     )
 

@@ -114,6 +114,46 @@ class Recorder:
             self._publish(texts)
         return outcomes
 
+    def execute_with(
+        self,
+        registry: Registry,
+        call: Call,
+        began: Callable[[Transaction], bool],
+        ended: Callable[[Transaction, Outcome], None],
+        *,
+        again: bool = False,
+    ) -> None:
+        """Execute one call whose beginning and end are written elsewhere too, in the transactions of the log.
+
+        `began(tx)` commits with `call.requested` before the work begins, `ended(tx, outcome)` with the outcome; for a
+        `transactional` operation all of it and the effects are one transaction. When `began` returns False, what it
+        wrote is committed, nothing runs, and the log says nothing. `again`: the request is in the log already.
+
+        Raises:
+            EngineError: the file cannot be written; the call stands as the last commit left it.
+            Exception: of `ended`, or an outcome that has no JSON form; likewise.
+        """
+        request_id = call.request_id or self._new_id()
+        with self._db.transaction() as tx:
+            if not began(tx):
+                return
+            if not again:
+                self._append(tx, [(request_id, self._requested(registry, call, request_id))])
+            if registry.is_transactional(call.operation_id):
+                outcome, event = self._run(registry, call, request_id, tx)
+                self._append(tx, [(request_id, event)])
+                ended(tx, outcome)
+                return
+        outcome, event = self._run(registry, call, request_id)
+        with self._db.transaction() as tx:
+            self._append(tx, [(request_id, event)])
+            ended(tx, outcome)
+
+    def lost(self, tx: Transaction, request_id: str, failure: CallFailed) -> None:
+        """Record that a call of an earlier process has ended without an outcome that anybody knows."""
+        event = events.failed(request_id, failure.code, failure.message, failure, None, self._clock())
+        self._append(tx, [(request_id, event)])
+
     @contextmanager
     def manual(self, call: Call) -> Iterator[ManualCall]:
         """Record a call whose work the caller does itself; `succeed()` gives its output.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from storage.engine import Database, Snapshot, Transaction
@@ -46,8 +47,15 @@ def operator(tx: Transaction) -> Account:
         return create_account(tx, OPERATOR, "Hub operator", "admin")
 
 
-def create_key(db: Database, spoke: str, tenant: str = "local", *, expires_at: int | None = None) -> str:
-    """Make a key for a spoke and return it; it cannot be shown again.
+def create_key(
+    db: Database,
+    spoke: str,
+    tenant: str = "local",
+    *,
+    expires_at: int | None = None,
+    scopes: Sequence[str] | None = None,
+) -> str:
+    """Make a key for a spoke and return it; it cannot be shown again. `scopes`: what the spoke may call on the hub.
 
     Makes the tenant's organisation, its owner and the spoke's service account where they are missing.
 
@@ -61,7 +69,7 @@ def create_key(db: Database, spoke: str, tenant: str = "local", *, expires_at: i
         org = open_organization(tx, tenant, boss)
         account = _account(tx, f"{spoke}@{tenant}.spoke", spoke, boss)
         add_member(tx, org.id, account.id, actor_id=boss.id)
-        return create_api_key(tx, account.id, actor_id=boss.id, name=spoke, expires_at=expires_at).secret
+        return create_api_key(tx, account.id, actor_id=boss.id, name=spoke, expires_at=expires_at, scopes=scopes).secret
 
 
 def authenticate(source: Snapshot, key: str, now: int) -> Principal:

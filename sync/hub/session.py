@@ -50,9 +50,11 @@ from sync.link.frames import (
     decode,
     encode,
 )
+from sync.link.ratchet import Verdict
 from sync.logs.incoming import IncomingLogs, Stable
 from sync.logs.outgoing import OutgoingLogs
 from sync.peer.conversation import Conversation, Handler
+from sync.peer.durable import CallMarks, doubt_old_calls
 
 log = logging.getLogger("spoke.hub")
 
@@ -74,6 +76,10 @@ class Peer:
     epoch: int
     key_id: str | None
     """The API key that was shown, or None: the node has a key of its own."""
+    restored: bool = False
+    """The node's file is an older copy of one that was here before."""
+    hub_restored: bool = False
+    """It was here after this hub's files were copied: they were restored."""
 
 
 @dataclass(slots=True)
@@ -199,13 +205,15 @@ class Reception:
         fresh = secrets.token_bytes(ratchet.RATCHET_BYTES)
         peer = await self._admit(hello, nonce, fresh, principal)
         db = await self._tenant(peer.tenant)
-        await db.run(lambda tx: spokes.greet(tx, hello, peer.account_id, self._clock_ms()))
+        own = peer.key_id is None
+        await db.run(lambda tx: spokes.greet(tx, hello, peer.account_id, self._clock_ms(), has_own_key=own))
         try:
             older = self._present.get(peer.node_id)
             if older is not None:
                 older.end(SupersededError(f"node {peer.node_id} has come back in session {peer.epoch}"))
                 await older.ended.wait()  # so that nothing of the old session is stored after READY of the new one
-            await connection.send(encode(Welcome(peer.epoch, fresh, peer.tenant, self._clock_ms())))
+            welcome = Welcome(peer.epoch, fresh, peer.tenant, self._clock_ms(), peer.restored)
+            await connection.send(encode(welcome))
             ready = await _first(connection, Ready)
             if ready.epoch != peer.epoch:
                 raise MalformedError("READY is not for this session")
@@ -250,9 +258,8 @@ class Reception:
                 )
                 if not verdict.accepted:
                     return Refusal(IdentityConflictError(f"another copy of node {node_id} is alive"), verdict.both)
-                scopes = principal.key.scopes
-                held = ("*",) if scopes is None else tuple(scopes)
-                return Peer(node_id, hello.name, principal.tenant, actor, held, verdict.state.epoch, principal.key.id)
+                held = tuple(principal.key.scopes or ())
+                return _peer(hello, principal.tenant, actor, held, verdict, principal.key.id)
             greeting = Greeting(
                 node_id, self._hub_id, nonce, hello.ratchet, hello.epoch, hello.boot_id, hello.signature
             )
@@ -262,8 +269,7 @@ class Reception:
             if admission.standing == "renew_only":
                 return Refusal(KeyExpiredError(f"the key of node {node_id} is past its date"))
             found = admission.device
-            epoch = admission.verdict.state.epoch
-            return Peer(node_id, hello.name, found.tenant, found.account_id, found.scopes or ("*",), epoch, None)
+            return _peer(hello, found.tenant, found.account_id, found.scopes, admission.verdict, None)
 
         decided = await self._system.run(decide)
         if isinstance(decided, Refusal):
@@ -282,9 +288,15 @@ class Reception:
         history = self._histories.setdefault(node_id, History())
         exchange = Exchange([spec for spec, _ in streams.values()], accepts, history, Window())
         topics = {name: topic for name, (_, topic) in streams.items()}
-        outgoing = OutgoingLogs(db, node_id, topics, f"downlink@{node_id}", self._clock_ms)
+        outgoing = OutgoingLogs(db, node_id, topics, f"downlink@{node_id}", self._clock_ms, CallMarks(node_id))
+        doubt = doubt_old_calls(node_id, self._clock_ms()) if peer.hub_restored else None
         incoming = IncomingLogs(
-            db, node_id, lambda name: topic_of(node_id, name), clock_ms=self._clock_ms, stable=self._stable
+            db,
+            node_id,
+            lambda name: topic_of(node_id, name),
+            clock_ms=self._clock_ms,
+            stable=self._stable,
+            on_stored=doubt,
         )
         link = HubLink(self._system, peer, self._on_call)
         conversation = Conversation(
@@ -300,6 +312,22 @@ class Reception:
             if self._present.get(node_id) is presence:
                 del self._present[node_id]
             presence.ended.set()
+
+
+def _peer(
+    hello: Hello, tenant: str, account_id: str, scopes: tuple[str, ...], verdict: Verdict, key_id: str | None
+) -> Peer:
+    return Peer(
+        hello.node_id,
+        hello.name,
+        tenant,
+        account_id,
+        scopes,
+        verdict.state.epoch,
+        key_id,
+        restored=verdict.kind == "restored",
+        hub_restored=verdict.kind == "hub_restored",
+    )
 
 
 def still_welcome(tx_or_source: Any, presence: Presence, now: int) -> LinkError | None:

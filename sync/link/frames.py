@@ -73,12 +73,16 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """The hub takes the spoke. `ratchet` must be on the spoke's disk before it says READY."""
+    """The hub takes the spoke. `ratchet` must be on the spoke's disk before it says READY.
+
+    `restored`: this node's database is an older copy of one that was here before.
+    """
 
     epoch: int
     ratchet: bytes
     tenant: str
     time_ms: int
+    restored: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=4):

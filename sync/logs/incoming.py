@@ -18,6 +18,8 @@ from sync.link.lineage import Generation
 Stable: TypeAlias = Literal["acked", "backup"]
 """What the sender may forget: what is on our disk, or only what is in our newest backup (`mark_stable`)."""
 
+OnStored: TypeAlias = Callable[[Transaction, str, Sequence[LogEvent]], None]
+
 _json = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -51,6 +53,7 @@ class IncomingLogs:
         topic_of: by name on the wire: the topic in this file.
         stable: what is declared stable.
         window: how much may be on its way from now on.
+        on_stored: called with every batch, in the transaction that stores it.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class IncomingLogs:
         clock_ms: Callable[[], int],
         stable: Stable = "acked",
         window: Callable[[], Window] = Window,
+        on_stored: OnStored | None = None,
     ) -> None:
         self._db = db
         self._node_id = node_id
@@ -69,6 +73,7 @@ class IncomingLogs:
         self._clock_ms = clock_ms
         self._stable = stable
         self._window = window
+        self._on_stored = on_stored
 
     def load_position(self, source: Snapshot | Transaction, question: core.LoadPosition) -> core.PositionLoaded:
         """How far each generation has come."""
@@ -209,6 +214,8 @@ class IncomingLogs:
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*key, first, _pack_offsets(good), cursor.offset, cursor.hash),
             )
+            if self._on_stored is not None:
+                self._on_stored(tx, name, good)
         for event, fault in rejected:
             tx.execute(
                 "INSERT OR IGNORE INTO link_quarantine (node_id, topic, gen_id, offset, key, payload, created_at,"

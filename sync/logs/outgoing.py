@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from storage.engine import Database, Snapshot, Transaction
 from storage.engine.stream import last_offset, save_offset
@@ -17,6 +18,22 @@ from sync.logs.chains import CHECKPOINT_EVERY, CHUNK, END, events_between, hash_
 Question = core.LoadLineage | core.Examine | core.Sample | core.Fork | core.Insert | core.ReadLog | core.SaveAck
 
 
+class Marks(Protocol):
+    """Who wants to hear how far some topics have come, in the transaction that notes it."""
+
+    def concerns(self, topic: str) -> bool:
+        """Whether anybody wants to hear of this topic."""
+        ...
+
+    def sent(self, tx: Transaction, topic: str, offset: int) -> None:
+        """Its events are about to be sent, up to this offset."""
+        ...
+
+    def acked(self, tx: Transaction, topic: str, offset: int) -> None:
+        """The other end has it on disk, up to this offset."""
+        ...
+
+
 class OutgoingLogs:
     """Answers the sender's questions for one session. Methods block; call them off the event loop.
 
@@ -26,10 +43,17 @@ class OutgoingLogs:
         topics: by name on the wire: the topic in this file.
         consumer: whose saved offset is how far the other end will have a log for good (retention keeps the rest).
         clock_ms: unix milliseconds.
+        marks: who hears of it.
     """
 
     def __init__(
-        self, db: Database, peer: str, topics: Mapping[str, str], consumer: str, clock_ms: Callable[[], int]
+        self,
+        db: Database,
+        peer: str,
+        topics: Mapping[str, str],
+        consumer: str,
+        clock_ms: Callable[[], int],
+        marks: Marks | None = None,
     ) -> None:
         self._db = db
         self._peer = peer
@@ -37,6 +61,7 @@ class OutgoingLogs:
         self._names = list(topics)
         self._consumer = consumer
         self._clock_ms = clock_ms
+        self._marks = marks
         self._durable: dict[str, int] = {}
         self._checkpoint: dict[str, Cursor] = {}
 
@@ -213,6 +238,9 @@ class OutgoingLogs:
         if not events:
             return core.LogRead(question.stream, None)
         last = events[-1].offset
+        if self._marks is not None and self._marks.concerns(topic):
+            with self._db.transaction() as tx:
+                self._marks.sent(tx, topic, last)
         if last > self._durable.get(topic, 0):
             self._db.barrier()
             self._durable[topic] = newest
@@ -228,6 +256,8 @@ class OutgoingLogs:
             " hash = excluded.hash, acked_at = excluded.acked_at",
             (self._peer, topic, generation.gen_id, *position, self._clock_ms()),
         )
+        if self._marks is not None and self._marks.concerns(topic):
+            self._marks.acked(tx, topic, position.offset)
         before = self._checkpoint.get(topic)
         if position.offset and (before is None or position.offset - before.offset >= CHECKPOINT_EVERY):
             remember(tx, topic, generation, position)

@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 from storage.engine import Database
 from storage.engine.errors import EngineError
 from storage.tenants import find_fact, node_id
+from sync.durable.hub_time import HubTime
 from sync.link.backoff import STABLE_S, delay_s
 from sync.link.device import DeviceKey, sign_renewal
 from sync.link.errors import LinkError, OverloadedError, UnauthorizedError
@@ -27,6 +28,7 @@ from sync.link.frames import MAX_FRAME_BYTES, SUBPROTOCOL, Call, Pong, Renew, Wi
 from sync.logs.incoming import IncomingLogs
 from sync.logs.outgoing import OutgoingLogs
 from sync.peer.conversation import Conversation, Handler
+from sync.peer.durable import CallMarks, doubt_old_calls
 from sync.spoke.address import check_url
 from sync.spoke.introduction import Introduced, introduce
 from sync.spoke.reasons import reason_of
@@ -78,10 +80,12 @@ class Uplink:
         streams: tuple[str, ...] = (),
         follows: tuple[str, ...] = (),
         on_call: Callable[[Call], Coroutine[Any, Any, str]] | None = None,
+        hub_time: HubTime | None = None,
         clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`streams` are sent beside `LOGS`; `follows` are patterns of other nodes' streams (`session-events@*`)."""
+        """`streams` are sent beside `LOGS`; `follows` are patterns of other nodes' streams (`session-events@*`);
+        `hub_time` is told the hub's clock whenever the hub says it."""
         self._db = db
         self._dialling = dialling
         self._name = name
@@ -92,22 +96,14 @@ class Uplink:
         self._on_call = on_call
         self._clock_ms = clock_ms
         self._monotonic = monotonic
+        self._hub_time = hub_time or HubTime()
         self._boot_id = secrets.token_bytes(BOOT_BYTES)
         self._history = History()
         self._hub_id: str | None = None
         self._url = dialling.urls[0]
         self._up = False  # the session got as far as WELCOME: its end is a break, not a failed dial
-        self._hub_clock: tuple[float, int] | None = None
         self._skew_ms: int | None = None
         self._said: tuple[object, ...] | None = None
-
-    def hub_time(self) -> int | None:
-        """The hub's clock, unix milliseconds, from what it said last and the time that passed here since; None when it
-        has said nothing since this process began. The wall clock of this machine plays no part."""
-        if self._hub_clock is None:
-            return None
-        at, time_ms = self._hub_clock
-        return time_ms + round((self._monotonic() - at) * 1000)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the link up until `stop` is set."""
@@ -209,8 +205,9 @@ class Uplink:
         streams = sent(self._streams)
         topics = {name: topic for name, (_, topic) in streams.items()}
         exchange = Exchange([spec for spec, _ in streams.values()], accepts, self._history, Window())
-        outgoing = OutgoingLogs(self._db, met.hub_id, topics, CONSUMER, self._clock_ms)
-        incoming = IncomingLogs(self._db, HUB, topic_of, clock_ms=self._clock_ms)
+        outgoing = OutgoingLogs(self._db, met.hub_id, topics, CONSUMER, self._clock_ms, CallMarks(HUB))
+        doubt = doubt_old_calls(HUB, met.time_ms) if met.restored else None
+        incoming = IncomingLogs(self._db, HUB, topic_of, clock_ms=self._clock_ms, on_stored=doubt)
         us = await self._db.read(node_id)
         handler = _SpokeHandler(self, exchange, met, us)
         handler.told_time(Pong(self._clock_ms(), met.time_ms))
@@ -318,7 +315,7 @@ class _SpokeHandler(Handler):
 
     def told_time(self, frame: Pong) -> None:
         uplink = self._uplink
-        uplink._hub_clock = uplink._monotonic(), frame.time_ms
+        uplink._hub_time.heard(frame.time_ms)
         uplink._skew_ms = uplink._clock_ms() - frame.time_ms
 
     def gave_up(self, name: str, error: LinkError) -> None:

@@ -209,6 +209,81 @@ def test_shell_run_runs_what_the_configuration_names(spoke: Spoke, tmp_path: Pat
     assert "did not end within" in err
 
 
+def test_a_call_to_a_spoke_that_is_away(spoke: Spoke, node: Path) -> None:
+    place_a_call(node / "hub")
+    code, out, err = spoke("hub", "call", "workshop-pc/fs.list", '{"path": "/"}', "--deadline", "5m", "--key", "k")
+    assert (code, len(out.strip())) == (0, 36), err
+    again = spoke("hub", "call", "n1/fs.list", '{"path": "/"}', "--key", "k", "--json")
+    assert json.loads(again[1])["callId"] == out.strip()
+    listed = json.loads(spoke("hub", "calls", "list", "--pending", "--json")[1])
+    assert [(call["operationId"], call["state"]) for call in listed] == [
+        ("fs.list", "QUEUED"),
+        ("system.info", "QUEUED"),
+    ]
+    shown = json.loads(spoke("hub", "calls", "show", out.strip()[:8], "--json")[1])
+    assert shown["input"] == {"path": "/"}
+    assert shown["deadline"] - shown["createdAt"] == 300_000
+    assert shown["identity"]["scopes"] == ["*"]
+    assert json.loads(spoke("hub", "calls", "cancel", out.strip(), "--json")[1])["cancelled"]
+    assert not json.loads(spoke("hub", "calls", "cancel", out.strip(), "--json")[1])["cancelled"]
+    assert "CANCELLED" in spoke("hub", "calls", "list")[1]
+    assert "no spoke has said" in spoke("hub", "operations")[2]
+    for arguments, expected in (
+        (("workshop-pc/system.info", "--offline", "fail_fast"), ExitCode.UNAVAILABLE),
+        (("workshop-pc/system.info", "--key", "k"), ExitCode.DATA),
+        (("workshop-pc/system.info", "--deadline", "soon"), ExitCode.USAGE),
+        (("other/system.info",), ExitCode.USAGE),
+        (("workshop-pc/system.info", "{"), ExitCode.DATA),
+    ):
+        check_refused(spoke("hub", "call", *arguments), expected)
+    for arguments in (("hub", "call", "accounts.list"), ("call", "system.info")):
+        code, out, err = spoke(*arguments, "--wait")
+        assert (code, out, "calls to another node" in err) == (ExitCode.USAGE, "", True)
+    check_refused(spoke("hub", "calls", "show", "nothing"), ExitCode.USAGE, "spoke hub calls list")
+
+
+def test_the_result_of_a_call_is_waited_for(spoke: Spoke, node: Path) -> None:
+    """A call that has ended needs no waiting: the same key brings its output, or its error and exit code."""
+    from storage.engine.stream import append_event
+    from storage.projections.projection import step
+    from sync.durable import caller
+
+    place_a_call(node / "hub")
+    asked = [spoke("hub", "call", "n1/system.info", "--key", key)[1].strip() for key in "ab"]
+    good: dict[str, object] = {"type": "call.responded", "state": "DONE", "output": {"data": {"x": 1}}}
+    bad: dict[str, object] = {
+        "type": "call.error",
+        "state": "REJECTED",
+        "code": "ACCESS_DENIED",
+        "message": "no",
+        "hint": "ask",
+    }
+    db = open_tenant_database(node / "hub" / "tenant-local.db")
+    with db.transaction() as tx:
+        for call_id, result in zip(asked, (good, bad), strict=True):
+            event = {**result, "requestId": call_id, "operationId": "system.info", "timestamp": ""}
+            append_event(tx, "results@n1", None, json.dumps(event))
+        step(tx, caller.results("n1", lambda: 2))
+    db.close()
+    code, out, _ = spoke("hub", "call", "n1/system.info", "--key", "a", "--wait")
+    assert (code, json.loads(out)) == (0, {"x": 1})
+    code, out, err = spoke("hub", "call", "n1/system.info", "--key", "b", "--wait")
+    assert (code, out) == (ExitCode.DENIED, "")
+    assert "no — ask" in err
+
+
+def test_a_call_to_the_hub_waits_for_it(spoke: Spoke, node: Path) -> None:
+    code, out, err = spoke("call", "hub/sessions.list", "--deadline", "5m")
+    assert (code, len(out.strip())) == (0, 36), err
+    listed = json.loads(spoke("call", "calls.list", "{}")[1])
+    assert [(call["callId"], call["peer"], call["state"]) for call in listed["calls"]] == [
+        (out.strip(), "hub", "QUEUED")
+    ]
+    assert json.loads(spoke("call", "calls.get", json.dumps({"callId": out.strip()}))[1])["input"] == {}
+    assert json.loads(spoke("call", "calls.cancel", json.dumps({"callId": out.strip()}))[1]) == {"cancelled": True}
+    check_refused(spoke("call", "hub/sessions.list", "--offline", "fail_fast"), ExitCode.UNAVAILABLE)
+
+
 # -- bad input -------------------------------------------------------------------------------------------------------
 
 
@@ -400,6 +475,19 @@ def test_a_reader_that_leaves_is_no_error(spoke: Spoke) -> None:
 # -- help ------------------------------------------------------------------------------------------------------------
 
 
+def place_a_call(folder: Path) -> None:
+    """A hub that has seen a spoke and has asked it for something."""
+    from sync.durable import caller
+
+    folder.mkdir(parents=True)
+    db = open_tenant_database(folder / "tenant-local.db")
+    with db.transaction() as tx:
+        tx.execute("INSERT INTO link_spokes VALUES ('n1', 'workshop-pc', 'test', 'a', 0, 1, 1, 1)")
+        call_id = "7c01d2e4-0000-4000-8000-000000000000"
+        caller.request(tx, "n1", "system.info", {}, call_id=call_id, now_ms=1, present=False)
+    db.close()
+
+
 def all_commands() -> Iterator[tuple[str, click.Command]]:
     context = click.Context(cli)
     for name in _COMMANDS:
@@ -462,6 +550,8 @@ def test_the_examples_in_the_help_work(
         spoke("key", "create", "dashboard", "--scope", "system:read")
     if name == "hub revoke":
         enrolled(node)
+    if name.startswith("hub call"):
+        place_a_call(node / "hub")
     session = json.loads(spoke("session", "start", "x", "--json")[1])["sessionId"]
     script = (
         "\n".join(examples(COMMANDS[name])).replace("3f2a", session[:8]).replace(" --follow", " --follow --count 1")

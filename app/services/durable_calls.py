@@ -1,0 +1,133 @@
+"""The services of durable calls, on a node and for a tenant's file on the hub: answering, and hearing answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeAlias
+
+from app.services.projector import catch_up
+from app.services.waiting import woken_or_stopped
+from storage.engine import Database, Snapshot
+from storage.engine.wake import Topic, Waiter
+from storage.projections.projection import Projection
+from sync.durable import caller
+from sync.durable.callee import Callee
+from sync.durable.messages import HUB, calls_from
+
+MAX_RUNNING = 16
+"""Calls of one file that run at once: lanes that are slow do not hold up others, until there are so many of them."""
+SAFETY_POLL_S = 15.0
+NEWS: tuple[Topic, ...] = (("link", "status"), ("link", "peers"), ("calls", "placed"))
+"""Touched by the link when a session begins: the hub's time may be known now, a peer may be new; and by a new call,
+whose deadline may be the first one.
+"""
+
+Peers: TypeAlias = Callable[[Snapshot], Sequence[str]]
+HubTime: TypeAlias = Callable[[], int | None]
+
+
+def hub_alone(_: Snapshot) -> Sequence[str]:
+    """The peers of a spoke."""
+    return (HUB,)
+
+
+def spokes(snapshot: Snapshot) -> Sequence[str]:
+    """The peers of a hub: every spoke that was ever here."""
+    return [str(row[0]) for row in snapshot.rows("SELECT node_id FROM link_spokes ORDER BY node_id")]
+
+
+def now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def wall_ms() -> int:
+    """The wall clock in unix milliseconds: on the hub, the hub's time."""
+    return int(time.time() * 1000)
+
+
+class _Ear:
+    """A waiter on the topics of the peers there are; a peer that is new is listened to from then on."""
+
+    def __init__(self, db: Database, topics: Callable[[str], Sequence[str]]) -> None:
+        self._db = db
+        self._topics = topics
+        self._peers: Sequence[str] = ()
+        self.waiter: Waiter = db.wake.add(NEWS)
+
+    def listen(self, peers: Sequence[str]) -> None:
+        """Listen to these peers, from now on: look at what is there afterwards."""
+        if list(peers) != list(self._peers):
+            self.close()
+            self._peers = peers
+            self.waiter = self._db.wake.add([*NEWS, *(("stream", t) for peer in peers for t in self._topics(peer))])
+        self.waiter.clear()
+
+    def close(self) -> None:
+        self._db.wake.remove(self.waiter)
+
+
+async def answer(callee: Callee, db: Database, peers: Peers, stop: asyncio.Event) -> None:
+    """Take in calls and execute them, until `stop`; what runs then is finished first."""
+    await asyncio.to_thread(callee.recover)
+    loop = asyncio.get_running_loop()
+    pool = ThreadPoolExecutor(MAX_RUNNING, thread_name_prefix="callee")
+    ear = _Ear(db, lambda peer: [calls_from(peer)])
+    stopped = asyncio.ensure_future(stop.wait())
+    running: set[asyncio.Future[None]] = set()
+    try:
+        while not stop.is_set():
+            there = await db.read(peers)
+            ear.listen(there)
+            more = await asyncio.to_thread(callee.take_in, there)
+            callee.stop_overdue()
+            for call in (await db.read(callee.ready))[: MAX_RUNNING - len(running)]:
+                callee.claim(call)
+                running.add(loop.run_in_executor(pool, callee.run, call))
+            if not more:
+                due_ms = callee.next_deadline_ms()
+                seconds = SAFETY_POLL_S if due_ms is None else min(SAFETY_POLL_S, due_ms / 1000)
+                await woken_or_stopped(ear.waiter, stopped, seconds, *running)
+            ended = {future for future in running if future.done()}
+            running -= ended
+            for future in ended:
+                future.result()
+    finally:
+        stopped.cancel()
+        ear.close()
+        if running:
+            await asyncio.wait(running)
+        pool.shutdown()
+
+
+async def hear(
+    db: Database,
+    peers: Peers,
+    consumers: Callable[[str], Sequence[Projection]],
+    hub_time: HubTime,
+    stop: asyncio.Event,
+) -> None:
+    """Take in what peers answer (and tell), and give up calls whose deadline passes, until `stop`."""
+    ear = _Ear(db, lambda peer: [projection.topic for projection in consumers(peer)])
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        while not stop.is_set():
+            there = await db.read(peers)
+            ear.listen(there)
+            await asyncio.to_thread(catch_up, db, [each for peer in there for each in consumers(peer)])
+            seconds = SAFETY_POLL_S
+            deadline, now = await db.read(caller.next_deadline), hub_time()
+            if deadline is not None and now is not None:
+                if deadline <= now:
+                    await db.run(partial(caller.expire, hub_ms=now))
+                    continue
+                seconds = min(SAFETY_POLL_S, (deadline - now) / 1000)
+            await woken_or_stopped(ear.waiter, stopped, seconds)
+    finally:
+        stopped.cancel()
+        ear.close()
