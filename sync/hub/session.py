@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
@@ -293,7 +294,7 @@ class Reception:
         incoming = IncomingLogs(
             db,
             node_id,
-            lambda name: topic_of(node_id, name),
+            partial(topic_of, node_id),
             clock_ms=self._clock_ms,
             stable=self._stable,
             on_stored=doubt,
