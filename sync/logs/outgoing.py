@@ -256,6 +256,7 @@ class OutgoingLogs:
             " hash = excluded.hash, acked_at = excluded.acked_at",
             (self._peer, topic, generation.gen_id, *position, self._clock_ms()),
         )
+        tx.touch("link", "status")
         if self._marks is not None and self._marks.concerns(topic):
             self._marks.acked(tx, topic, position.offset)
         before = self._checkpoint.get(topic)
