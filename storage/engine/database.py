@@ -67,6 +67,8 @@ class Database:
         self._streams: dict[str, Stream] = {}
         self._queues: dict[str, Queue] = {}
         self._outboxes: dict[str, Outbox] = {}
+        self._foreign_version: int | None = None
+        """`data_version` of the writer connection when everything foreign was last known to be on disk."""
         self._writer: Writer | None = None
         if not read_only:
             create_private(path)
@@ -131,6 +133,11 @@ class Database:
         of the WAL covers every frame before it.
         """
         with self.exclusive() as connection:
+            # It changes when any other connection commits, and only then: what this one commits itself with FULL is on
+            # disk already. Without a foreign writer a barrier costs nothing, and works on a full disk.
+            seen = int(connection.pragma("data_version"))
+            if self.durability == "full" and seen == self._foreign_version:
+                return
             version = int(connection.pragma("user_version"))
             connection.pragma("synchronous", "full")
             try:
@@ -142,6 +149,7 @@ class Database:
                     connection.execute("ROLLBACK")
                 if self.durability == "normal":
                     connection.pragma("synchronous", "normal")
+            self._foreign_version = seen
 
     # -- reading -------------------------------------------------------------------------------------------------
 

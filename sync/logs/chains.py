@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from storage.engine import Snapshot, Transaction
 from storage.tenants import find_fact
-from sync.link.chain import Cursor, LogEvent, carried, extend
+from sync.link.chain import Cursor, LogEvent, carried_rows, extend
 from sync.link.lineage import Generation
 
 CHUNK = 512
@@ -26,8 +26,7 @@ def events_between(
     """Yield the events with `after < offset <= upto` as they travel, in order, in bounded memory."""
     while True:
         rows = source.rows(SQL_EVENTS, (topic, after, upto, chunk))
-        for row in rows:
-            yield carried(*row)
+        yield from carried_rows(rows)
         if len(rows) < chunk:
             return
         after = int(rows[-1][0])

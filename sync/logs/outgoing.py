@@ -229,11 +229,12 @@ class OutgoingLogs:
         with self._db.snapshot() as snapshot:
             newest = last_offset(snapshot, topic)
             for event in events_between(snapshot, topic, cursor.offset, upto, min(room, CHUNK)):
-                size += len(event.payload) if event.payload.isascii() else len(event.payload.encode())
-                if events and size > budget:
+                payload = event.payload
+                size += len(payload) if payload.isascii() else len(payload.encode())
+                if size > budget and events:
                     break
                 events.append(event)
-                if len(events) >= room:
+                if len(events) == room:
                     break
         if not events:
             return core.LogRead(question.stream, None)

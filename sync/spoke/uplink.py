@@ -286,6 +286,7 @@ class Uplink:
             log.error("the state of the link (%s) could not be noted: %s", state, failure)
 
 
+STILL_LIVE_S = 2.0
 NUDGE = "link:now"
 """Channel: whoever waits to dial again tries at once."""
 
@@ -300,6 +301,7 @@ class _SpokeHandler(Handler):
         self._us = us
         self._given_up: LinkError | None = None
         self._shown: tuple[State, LinkError | None] | None = None
+        self._settled_at: float | None = None
 
     async def called(self, frame: Call) -> str:
         on_call = self._uplink._on_call
@@ -331,7 +333,12 @@ class _SpokeHandler(Handler):
         await self._uplink._db.run(lambda tx: note_refusal(tx, topic, offset, code, detail, at_ms))
 
     async def moved(self) -> None:
-        state: State = "refused" if self._given_up else "live" if self._exchange.settled else "catching-up"
+        now = self._uplink._monotonic()
+        if self._exchange.settled:
+            self._settled_at = now
+        # An event on its way is no backlog: saying so would cost two commits for each event that is sent.
+        live = self._settled_at is not None and now - self._settled_at < STILL_LIVE_S
+        state: State = "refused" if self._given_up else "live" if live else "catching-up"
         if self._shown != (state, self._given_up):
             self._shown = (state, self._given_up)
             await self._uplink._say(state, self._given_up)
