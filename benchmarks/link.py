@@ -143,12 +143,12 @@ def catch_up(number: int) -> None:
         sent = 0
         real_send = ClientConnection.send
 
-        async def counted(self: ClientConnection, message: bytes) -> None:  # type: ignore[override]
+        async def counted(self: ClientConnection, message: bytes) -> None:
             nonlocal sent
             sent += len(message)
             await real_send(self, message)
 
-        ClientConnection.send = counted  # type: ignore[method-assign, assignment]
+        ClientConnection.send = counted  # type: ignore[assignment, method-assign]
         with hub_process(folder) as (url, key, pid):
             began = time.perf_counter()
             asyncio.run(sync_all(db, url, key))
@@ -169,11 +169,12 @@ def catch_up(number: int) -> None:
 
 async def _live(db: Database, url: str, key: str) -> list[float]:
     """Publish one by one, and measure each until ACK, in the node's own process."""
+    from sync.link import frames
     from sync.link.frames import Ack
     from sync.peer import conversation
 
     acked: dict[int, float] = {}
-    real = conversation.decode
+    real = frames.decode
 
     def heard(message: bytes | str) -> object:
         frame = real(message)
@@ -181,7 +182,7 @@ async def _live(db: Database, url: str, key: str) -> list[float]:
             acked[frame.offset] = time.perf_counter()
         return frame
 
-    conversation.decode = heard  # type: ignore[assignment]
+    conversation.decode = heard  # type: ignore[assignment, attr-defined]
     stop = asyncio.Event()
     link = Uplink(db, dialling=Dialling((url,), api_key=key), name="bench", agent="bench", random=lambda: 0.0)
     task = asyncio.create_task(link.run(stop))

@@ -17,7 +17,8 @@ from storage.engine.wake import Topic, Waiter
 from storage.projections.projection import Projection
 from sync.durable import caller
 from sync.durable.callee import Callee
-from sync.durable.messages import HUB, calls_from
+from sync.durable.catalogue import TOPIC as NODE
+from sync.durable.messages import CALLS, HUB, RESULTS
 
 MAX_RUNNING = 16
 """Calls of one file that run at once: lanes that are slow do not hold up others, until there are so many of them."""
@@ -52,21 +53,30 @@ def wall_ms() -> int:
 
 
 class _Ear:
-    """A waiter on the topics of the peers there are; a peer that is new is listened to from then on."""
+    """Who has said something since the last look; what that costs does not grow with the number of peers."""
 
-    def __init__(self, db: Database, topics: Callable[[str], Sequence[str]]) -> None:
+    def __init__(self, db: Database, names: Sequence[str], peers: Peers) -> None:
         self._db = db
-        self._topics = topics
-        self._peers: Sequence[str] = ()
-        self.waiter: Waiter = db.wake.add(NEWS)
+        self._names = frozenset(names)
+        self._peers = peers
+        self._seen: int | None = None
+        self.waiter: Waiter = db.wake.add([*NEWS, *(("received", name) for name in names)])
 
-    def listen(self, peers: Sequence[str]) -> None:
-        """Listen to these peers, from now on: look at what is there afterwards."""
-        if list(peers) != list(self._peers):
-            self.close()
-            self._peers = peers
-            self.waiter = self._db.wake.add([*NEWS, *(("stream", t) for peer in peers for t in self._topics(peer))])
-        self.waiter.clear()
+    async def news(self) -> list[str]:
+        """The peers with events that came since the last call; at the first, all."""
+        self.waiter.clear()  # before the read: a commit in between wakes us again
+        return await self._db.read(self._look)
+
+    def _look(self, snapshot: Snapshot) -> list[str]:
+        ((head,),) = snapshot.rows("SELECT coalesce(max(offset), 0) FROM _honker_stream")
+        seen, self._seen = self._seen, int(head)
+        if seen is None:
+            return list(self._peers(snapshot))
+        topics = snapshot.rows(
+            "SELECT DISTINCT topic FROM _honker_stream WHERE offset > ? AND offset <= ?", (seen, self._seen)
+        )
+        said = (str(topic).partition("@") for (topic,) in topics)
+        return sorted({peer for name, at, peer in said if at and name in self._names})
 
     def close(self) -> None:
         self._db.wake.remove(self.waiter)
@@ -77,14 +87,16 @@ async def answer(callee: Callee, db: Database, peers: Peers, stop: asyncio.Event
     await asyncio.to_thread(callee.recover)
     loop = asyncio.get_running_loop()
     pool = ThreadPoolExecutor(MAX_RUNNING, thread_name_prefix="callee")
-    ear = _Ear(db, lambda peer: [calls_from(peer)])
+    ear = _Ear(db, [CALLS], peers)
     stopped = asyncio.ensure_future(stop.wait())
     running: set[asyncio.Future[None]] = set()
+    waiting: set[str] = set()
     try:
         while not stop.is_set():
-            there = await db.read(peers)
-            ear.listen(there)
-            more = await asyncio.to_thread(callee.take_in, there)
+            waiting.update(await ear.news())
+            more = await asyncio.to_thread(callee.take_in, sorted(waiting))
+            if not more:
+                waiting.clear()
             callee.stop_overdue()
             for call in (await db.read(callee.ready))[: MAX_RUNNING - len(running)]:
                 callee.claim(call)
@@ -113,12 +125,11 @@ async def hear(
     stop: asyncio.Event,
 ) -> None:
     """Take in what peers answer (and tell), and give up calls whose deadline passes, until `stop`."""
-    ear = _Ear(db, lambda peer: [projection.topic for projection in consumers(peer)])
+    ear = _Ear(db, [RESULTS, NODE], peers)
     stopped = asyncio.ensure_future(stop.wait())
     try:
         while not stop.is_set():
-            there = await db.read(peers)
-            ear.listen(there)
+            there = await ear.news()
             await asyncio.to_thread(catch_up, db, [each for peer in there for each in consumers(peer)])
             seconds = SAFETY_POLL_S
             deadline, now = await db.read(caller.next_deadline), hub_time()

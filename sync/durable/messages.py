@@ -15,9 +15,6 @@ from storage.events.call_events import CallAborted, CallRequested
 from storage.operations.spec import Execution
 from sync.durable.states import State
 
-MAX_EVENT_BYTES = 4 * 1024 * 1024
-"""Requests and results that are longer are not sent: the link carries events of up to 16 MB."""
-
 MIN_ID, MAX_ID = 8, 64
 MAX_MS = 2**53
 
@@ -25,28 +22,30 @@ CALLEE = "callee@durable"
 CALLER = "caller@durable"
 """The consumers of what arrives: their positions say what is done with."""
 
+CALLS, RESULTS = "calls", "results"
+"""The streams, as they are called on the link."""
 HUB = "hub"
 """What a spoke calls its hub. The hub calls a spoke by its node id."""
 
 
 def calls_to(peer: str) -> str:
     """The topic of our calls to a peer."""
-    return f"calls>{peer}"
+    return f"{CALLS}>{peer}"
 
 
 def calls_from(peer: str) -> str:
     """The topic in which a peer's calls arrive."""
-    return f"calls@{peer}"
+    return f"{CALLS}@{peer}"
 
 
 def results_to(peer: str) -> str:
     """The topic of our results for a peer."""
-    return f"results>{peer}"
+    return f"{RESULTS}>{peer}"
 
 
 def results_from(peer: str) -> str:
     """The topic in which a peer's results arrive."""
-    return f"results@{peer}"
+    return f"{RESULTS}@{peer}"
 
 
 class Request(CallRequested, frozen=True, rename="camel", omit_defaults=True, kw_only=True, tag="call.requested"):

@@ -7,9 +7,9 @@ from fnmatch import fnmatchcase
 
 from storage.engine import Snapshot, Transaction
 from storage.scopes import grants
+from sync.durable.messages import CALLS, RESULTS, calls_to, results_to
 from sync.link.exchange import Outgoing
 
-CALLS, RESULTS = "calls", "results"
 MAX_FOLLOWED = 48
 
 
@@ -25,7 +25,10 @@ def accepts(name: str) -> bool:
 
 def sent_to(node_id: str, followed: Iterable[str] = ()) -> dict[str, tuple[Outgoing, str]]:
     """What the hub sends to a spoke, by name on the wire: calls and results for it, and what it follows."""
-    own = {name: (Outgoing(name, priority=0, heals=False), f"{name}>{node_id}") for name in (CALLS, RESULTS)}
+    own = {
+        CALLS: (Outgoing(CALLS, priority=0, heals=False), calls_to(node_id)),
+        RESULTS: (Outgoing(RESULTS, priority=0, heals=False), results_to(node_id)),
+    }
     return own | {topic: (Outgoing(topic, priority=2, heals=False), topic) for topic in followed}
 
 

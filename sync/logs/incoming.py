@@ -226,6 +226,7 @@ class IncomingLogs:
             self._db.stream(self._topic_of(name)).append(
                 [(event.key, event.payload, event.created_at) for event in good], tx
             )
+            tx.touch("received", name)
             # AUTOINCREMENT under the write lock: the rows of one statement have consecutive offsets.
             first = tx.last_insert_rowid - len(good) + 1
             tx.execute(

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -131,9 +133,10 @@ class Conversation:
         self._clock_ms = clock_ms
         self._monotonic = monotonic
         self._inputs: asyncio.Queue[Frame | Unknown | Answer | _Woken | Exception] = asyncio.Queue()
-        self._outbox: asyncio.Queue[Frame] = asyncio.Queue()
-        self._to_sender: asyncio.Queue[SenderQuestion] = asyncio.Queue()
-        self._to_receiver: asyncio.Queue[ReceiverQuestion] = asyncio.Queue()
+        self._outbox: deque[Frame] = deque()
+        self._to_sender: deque[SenderQuestion] = deque()
+        self._to_receiver: deque[ReceiverQuestion] = deque()
+        self._workers: dict[str, asyncio.Task[None]] = {}
         self._acks: dict[int, sending.SaveAck] = {}
         self._acked = asyncio.Event()
         self._unstored = 0
@@ -151,13 +154,6 @@ class Conversation:
             Exception: whatever ended the connection.
         """
         waiter = self._db.wake.add([("stream", topic) for topic in self._topics.values()])
-        works: list[Coroutine[None, None, None]] = [
-            self._receive(),
-            self._transmit(),
-            self._answer_sender(),
-            self._answer_receiver(),
-            self._watch(),
-        ]
 
         async def wake() -> None:
             while True:
@@ -165,7 +161,7 @@ class Conversation:
                 waiter.clear()  # before the read that follows: a commit in between wakes us again
                 self._inputs.put_nowait(_Woken())
 
-        tasks = [asyncio.create_task(self._guard(work)) for work in (*works, wake())]
+        tasks = [asyncio.create_task(self._guard(work)) for work in (self._receive, self._watch, wake)]
         try:
             await self._carry_out(self.exchange.start())
             while True:
@@ -176,9 +172,10 @@ class Conversation:
             return
         finally:
             self._db.wake.remove(waiter)
-            for task in (*tasks, *self._calls):
+            tasks += [*self._workers.values(), *self._calls]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *self._calls, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._save_acks()
 
     def leave(self) -> None:
@@ -191,7 +188,8 @@ class Conversation:
 
     def send(self, frame: Frame) -> None:
         """Send a frame that belongs to no stream, in its turn."""
-        self._outbox.put_nowait(frame)
+        self._outbox.append(frame)
+        self._start("transmit", self._transmit)
 
     # -- one input -------------------------------------------------------------------------------------------------
 
@@ -207,7 +205,7 @@ class Conversation:
             case Pong():
                 self._handler.told_time(event)
             case Call():
-                task = asyncio.create_task(self._guard(self._call(event)))
+                task = asyncio.create_task(self._guard(partial(self._call, event)))
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)
             case Result():
@@ -239,7 +237,7 @@ class Conversation:
         for output in outputs:
             match output:
                 case Send(frame):
-                    self._outbox.put_nowait(frame)
+                    self.send(frame)
                 case sending.GiveUp(stream, error):
                     self._handler.gave_up(self.exchange.senders[stream].name, error)
                 case Refused(stream, frame):
@@ -250,9 +248,11 @@ class Conversation:
                     self._acked.set()
                 case receiving.LoadPosition() | receiving.Store() | receiving.LoadHashes() | receiving.ReadBack():
                     self._count(1)
-                    self._to_receiver.put_nowait(output)
+                    self._to_receiver.append(output)
+                    self._start("receiver", self._answer_receiver)
                 case _:
-                    self._to_sender.put_nowait(output)
+                    self._to_sender.append(output)
+                    self._start("sender", self._answer_sender)
 
     async def _call(self, frame: Call) -> None:
         try:
@@ -265,9 +265,15 @@ class Conversation:
 
     # -- workers ---------------------------------------------------------------------------------------------------
 
-    async def _guard(self, work: Awaitable[None]) -> None:
+    def _start(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run a worker until it has nothing to do; a hub has thousands of sessions that say nothing."""
+        running = self._workers.get(name)
+        if running is None or running.done():
+            self._workers[name] = asyncio.create_task(self._guard(work))
+
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Exception as error:  # noqa: BLE001 - handed to the session, which raises it
             self._inputs.put_nowait(error)
 
@@ -280,12 +286,12 @@ class Conversation:
             await asyncio.sleep(0)  # `recv` does not wait while messages are there; the others want to work too
 
     async def _transmit(self) -> None:
-        while True:
-            await self._socket.send(encode(await self._outbox.get()))
+        while self._outbox:
+            await self._socket.send(encode(self._outbox.popleft()))
 
     async def _answer_sender(self) -> None:
-        while True:
-            question = await self._to_sender.get()
+        while self._to_sender:
+            question = self._to_sender.popleft()
             try:
                 answer = await asyncio.to_thread(self._outgoing.answer, question)
             except LinkError as error:
@@ -296,21 +302,17 @@ class Conversation:
 
     async def _answer_receiver(self) -> None:
         """Frames that wait are stored in one group: one transaction each, one fsync for all."""
-        waiting: list[ReceiverQuestion] = []
-        while True:
-            if not waiting:
-                waiting.append(await self._to_receiver.get())
-            while not self._to_receiver.empty():
-                waiting.append(self._to_receiver.get_nowait())
+        while self._to_receiver:
             stores: list[receiving.Store] = []
-            while waiting and isinstance(waiting[0], receiving.Store):
-                stores.append(waiting.pop(0))  # type: ignore[arg-type] # checked above
+            while self._to_receiver and isinstance(question := self._to_receiver[0], receiving.Store):
+                stores.append(question)
+                self._to_receiver.popleft()
             if stores:
                 for answer in await asyncio.gather(*(self._store(question) for question in stores)):
                     self._inputs.put_nowait(answer)
                 self._count(-len(stores))
                 continue
-            self._inputs.put_nowait(await self._look_up(waiting.pop(0)))
+            self._inputs.put_nowait(await self._look_up(self._to_receiver.popleft()))
             self._count(-1)
 
     async def _store(self, question: receiving.Store) -> receiving.Stored | receiving.NotStored:

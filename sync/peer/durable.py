@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 from storage.engine import Transaction
 from sync.durable import caller, received
-from sync.durable.messages import calls_to
+from sync.durable.messages import CALLS, calls_to
 from sync.link.chain import LogEvent
 from sync.logs.incoming import OnStored
-
-CALLS = "calls"
-"""The stream of calls, on the wire."""
 
 
 class CallMarks:

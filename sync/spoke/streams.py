@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sync.durable.catalogue import TOPIC as NODE
+from sync.durable.messages import CALLS, HUB, RESULTS, calls_to, results_to
 from sync.link.exchange import Outgoing
 
-HUB = "hub"
-"""What the hub is called in this node's file."""
 LOGS = ("call-protocol", "session-events")
 """The logs that every node sends; a configuration may name more."""
 
@@ -15,9 +15,9 @@ LOGS = ("call-protocol", "session-events")
 def sent(extra: Iterable[str] = ()) -> dict[str, tuple[Outgoing, str]]:
     """What this node sends, by name on the wire. Calls and results first, sessions before the bulk of calls."""
     found = {
-        "calls": (Outgoing("calls", priority=0), f"calls>{HUB}"),
-        "results": (Outgoing("results", priority=0), f"results>{HUB}"),
-        "node": (Outgoing("node", priority=0), "node"),
+        CALLS: (Outgoing(CALLS, priority=0), calls_to(HUB)),
+        RESULTS: (Outgoing(RESULTS, priority=0), results_to(HUB)),
+        NODE: (Outgoing(NODE, priority=0), NODE),
         "session-events": (Outgoing("session-events", priority=1), "session-events"),
         "call-protocol": (Outgoing("call-protocol", priority=2), "call-protocol"),
     }
@@ -26,7 +26,7 @@ def sent(extra: Iterable[str] = ()) -> dict[str, tuple[Outgoing, str]]:
 
 def accepts(name: str) -> bool:
     """Whether the hub may send a stream of this name: calls, results, and streams of other nodes."""
-    return name in ("calls", "results") or "@" in name
+    return name in (CALLS, RESULTS) or "@" in name
 
 
 def topic_of(name: str) -> str:

@@ -20,6 +20,7 @@ from storage.engine import Database
 from storage.engine.errors import EngineError
 from storage.tenants import find_fact, node_id
 from sync.durable.hub_time import HubTime
+from sync.durable.messages import HUB
 from sync.link.backoff import STABLE_S, delay_s
 from sync.link.device import DeviceKey, sign_renewal
 from sync.link.errors import LinkError, OverloadedError, UnauthorizedError
@@ -33,7 +34,7 @@ from sync.spoke.address import check_url
 from sync.spoke.introduction import Introduced, introduce
 from sync.spoke.reasons import reason_of
 from sync.spoke.status import PAUSED, State, note_refusal, write_status
-from sync.spoke.streams import HUB, LOGS, accepts, sent, topic_of
+from sync.spoke.streams import LOGS, accepts, sent, topic_of
 from sync.spoke.trust import client_context
 
 log = logging.getLogger("spoke.uplink")

@@ -21,8 +21,9 @@ from sync.durable.errors import (
     QuotaExceededError,
     TooLargeError,
 )
-from sync.durable.messages import MAX_EVENT_BYTES, calls_from, calls_to, results_from, results_to
+from sync.durable.messages import calls_from, calls_to, results_from, results_to
 from sync.durable.states import State
+from sync.link.chain import MAX_EVENT_BYTES
 from tests.sync.durable.wire import (
     World,
     carry_calls,

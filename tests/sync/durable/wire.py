@@ -30,6 +30,7 @@ def carry(source: Database, to: Database, topic: str, arrives_as: str, limit: in
         if events:
             to.stream(arrives_as).append([(e.key, e.payload_json, e.created_at) for e in events], tx)
             save_offset(tx, consumer, arrives_as, events[-1].offset)
+            tx.touch("received", arrives_as.partition("@")[0])  # as the link does
     return len(events)
 
 
