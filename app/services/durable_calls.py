@@ -28,18 +28,21 @@ NEWS: tuple[Topic, ...] = (("link", "status"), ("link", "peers"), ("calls", "pla
 whose deadline may be the first one.
 """
 
-Peers: TypeAlias = Callable[[Snapshot], Sequence[str]]
+Peers: TypeAlias = Callable[[Snapshot, Sequence[str] | None], Sequence[str]]
+"""Who there is: of those named, or (None) at all."""
 HubTime: TypeAlias = Callable[[], int | None]
 
 
-def hub_alone(_: Snapshot) -> Sequence[str]:
+def hub_alone(_: Snapshot, named: Sequence[str] | None) -> Sequence[str]:
     """The peers of a spoke."""
-    return (HUB,)
+    return (HUB,) if named is None or HUB in named else ()
 
 
-def spokes(snapshot: Snapshot) -> Sequence[str]:
+def spokes(snapshot: Snapshot, named: Sequence[str] | None) -> Sequence[str]:
     """The peers of a hub: every spoke that was ever here."""
-    return [str(row[0]) for row in snapshot.rows("SELECT node_id FROM link_spokes ORDER BY node_id")]
+    if named is None:
+        return [str(row[0]) for row in snapshot.rows("SELECT node_id FROM link_spokes ORDER BY node_id")]
+    return [peer for peer in named if snapshot.rows("SELECT 1 FROM link_spokes WHERE node_id = ?", (peer,))]
 
 
 def now() -> datetime:
@@ -71,12 +74,12 @@ class _Ear:
         ((head,),) = snapshot.rows("SELECT coalesce(max(offset), 0) FROM _honker_stream")
         seen, self._seen = self._seen, int(head)
         if seen is None:
-            return list(self._peers(snapshot))
+            return list(self._peers(snapshot, None))
         topics = snapshot.rows(
             "SELECT DISTINCT topic FROM _honker_stream WHERE offset > ? AND offset <= ?", (seen, self._seen)
         )
         said = (str(topic).partition("@") for (topic,) in topics)
-        return sorted({peer for name, at, peer in said if at and name in self._names})
+        return list(self._peers(snapshot, sorted({peer for name, at, peer in said if at and name in self._names})))
 
     def close(self) -> None:
         self._db.wake.remove(self.waiter)

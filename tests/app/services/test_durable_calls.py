@@ -258,6 +258,7 @@ async def test_a_spoke_calls_its_hub_with_what_its_keys_grant(tmp_path: Path) ->
         event = {"type": "call.requested", "requestId": call_id, "operationId": operation, "input": {}}
         with db.transaction() as tx:
             db.stream(calls_from(peer)).append([(call_id, json.dumps(event), 1)], tx)
+            tx.touch("received", "calls")  # as the link does
 
     def answers(db: Database, peer: str) -> dict[str, str]:
         return {event["requestId"]: event["state"] for event in log_of(db, results_to(peer))}
@@ -284,6 +285,7 @@ async def test_a_spoke_calls_its_hub_with_what_its_keys_grant(tmp_path: Path) ->
             done = {"type": "call.responded", "state": "DONE", "requestId": "call-0006", "operationId": "system.info"}
             text = json.dumps({**done, "timestamp": "", "output": {"data": {}}})
             db.stream(results_from(NODE)).append([(None, text, 1)], tx)
+            tx.touch("received", "results")
         await until(db, lambda: states(db)["call-0006"] is State.DONE)
 
     await with_hub(tmp_path, work)
