@@ -166,7 +166,7 @@ async def test_deadlines_pass_at_the_caller_too(hub: Database, tenant: Database)
 
     async def hear(stop: asyncio.Event) -> None:
         await durable_calls.hear(
-            hub, lambda _: [NODE], lambda peer: [caller.results(peer, lambda: now)], lambda: now, stop
+            hub, lambda _, named: [NODE], lambda peer: [caller.results(peer, lambda: now)], lambda: now, stop
         )
 
     async with running(hear):
