@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 SAFETY_POLL_S = 1.0
+LIVE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,14 @@ class Wanted:
     execution: Execution | None
     key: str | None
     wait: bool
+    live: bool
     as_json: bool
 
     def refuse(self) -> None:
         """Raise UsageError where one of these was said of a call that is executed here and now."""
-        if self.deadline or self.execution or self.key or self.wait or self.offline != "queue":
+        if self.deadline or self.execution or self.key or self.wait or self.live or self.offline != "queue":
             raise click.UsageError(
-                "--wait, --deadline, --offline, --class and --key are for calls to another node (NODE/namespace.name)"
+                "--wait, --live, --deadline, --offline, --class and --key are for calls to other nodes"
             )
 
 
@@ -53,6 +55,7 @@ def durable_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
             click.option("--wait", is_flag=True, help="Wait for the result of a call to another node, and print it."),
+            click.option("--live", is_flag=True, help="Only if the spoke is here now; nothing is stored."),
             click.option("--deadline", metavar="TIME", help="Give such a call up after so long: 30s, 5m, 2h, 1d."),
             click.option(
                 "--offline",
@@ -78,6 +81,8 @@ def place(db: Database, peer: str, operation: str, value: Any, wanted: Wanted, w
     """Ask for a call, and wait for it if that is wanted; prints its id, or its output."""
     from sync.durable import caller
 
+    if wanted.live:
+        raise click.UsageError("--live is for calls from the hub to a spoke")
     now_ms = round(now().timestamp() * 1000)
     deadline_ms = None if wanted.deadline is None else now_ms + duration_ms(wanted.deadline)
     with db.transaction() as tx:
@@ -274,9 +279,33 @@ def call_spoke(context: Context, name: str, value: Any, wanted: Wanted) -> None:
     present = connected and holder(hub_directory(context) / "hub.lock") is not None
     db = open_tenant_database(hub_directory(context) / f"tenant-{tenant}.db")
     try:
+        if wanted.live:
+            _call_live(db, node_id, operation, value, wanted, present=present)
+            return
         place(db, node_id, operation, value, wanted, who, present=present)
     finally:
         db.close()
+
+
+def _call_live(db: Database, node_id: str, operation: str, value: Any, wanted: Wanted, *, present: bool) -> None:
+    from app.services import live_calls
+    from sync.calls.errors import from_code
+
+    if wanted.execution or wanted.key or wanted.wait or wanted.offline != "queue":
+        raise click.UsageError("--live goes with --deadline alone: such a call is not stored")
+    if not present:
+        raise CommandError(
+            f"node {node_id} is not here", hint="without --live the call waits for it", code=ExitCode.UNAVAILABLE
+        )
+    seconds = LIVE_S if wanted.deadline is None else duration_ms(wanted.deadline) / 1000
+    event = asyncio.run(live_calls.ask(db, node_id, operation, value, min(seconds, live_calls.MAX_LIVE_S)))
+    if event["type"] != "call.responded":
+        raise from_code(str(event.get("code")), str(event.get("message")), event.get("details"))
+    data = event["output"]["data"]
+    if wanted.as_json:
+        print_json(data)
+    else:
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
 
 
 def _tenants(context: Context) -> Iterator[tuple[str, Database]]:

@@ -30,7 +30,7 @@ def token() -> None:
 @click.option("--uses", default=1, show_default=True, type=click.IntRange(1), help="How many nodes may join with it.")
 @click.option("--node", help="The only node that may join with it, also when it was revoked or has lost its key.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Given to the node; may be repeated.")
-@click.option("--scope", "scopes", multiple=True, help="What the node may do, such as call:*; everything if not given.")
+@click.option("--scope", "scopes", multiple=True, help="What the node may do here beside sending its streams.")
 @click.option("--system-ca", is_flag=True, help="The hub's certificate comes from a public CA: do not pin our own.")
 @json_option
 @click.pass_obj
@@ -79,7 +79,7 @@ def create(
             uses=uses,
             node_id=node,
             labels={name: value for name, _, value in pairs},
-            scopes=scopes or ("*",),
+            scopes=scopes,
         )
     if as_json:
         print_json({"id": made.id, "token": made.text, "tenant": tenant, "minutes": minutes, "uses": uses})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.operations import hub_registry
-from app.services import durable_calls, tenant
+from app.services import durable_calls, live_calls, tenant
 from app.services.durable_calls import now, wall_ms
 from app.services.ear import listen
 from app.services.scheduler import lead
@@ -38,6 +38,8 @@ from sync.durable.catalogue import offers
 from sync.hub.authority import account_of, authority
 from sync.hub.keys import operator
 from sync.hub.server import Hub
+from sync.hub.session import Peer
+from sync.link.frames import Call
 
 CHANNELS = (
     "account:created",
@@ -190,6 +192,7 @@ async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[
         calls: dict[str, Service] = {
             "callee": partial(answer_spokes, hub, db),
             "caller": partial(durable_calls.hear, db, durable_calls.spokes, consumers, wall_ms),
+            "live": partial(live_calls.relay, hub, db),
         }
         start({f"{slug}.{name}": service for name, service in {**named, **calls, "members": members}.items()})
 
@@ -214,5 +217,11 @@ async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[
         while running := [task for task in background if not task.done()]:
             await asyncio.gather(*running)  # a job that ends now may have opened one more file
 
-    hub.on_tenant, hub.drain = tenant_opened, drain
+    async def called(peer: Peer, frame: Call) -> str:
+        db = await hub.tenant(peer.tenant)
+        with hub.system.snapshot() as system:
+            who = authority(system, peer.account_id, int(hub.system.clock()))
+        return await live_calls.execute(db, hub_registry(), who, frame, wall_ms())
+
+    hub.on_tenant, hub.drain, hub.on_call = tenant_opened, drain, called
     await hub.run(stop, serving)

@@ -15,6 +15,7 @@ from app.services.durable_calls import now, wall_ms
 from app.services.reload import run_reloading
 from app.services.supervisor import Service, supervise
 from storage.engine import Database, Limits
+from storage.operations.spec import Identity
 from sync.durable import caller
 from sync.durable.hub_time import HubTime
 from sync.durable.messages import CALLEE, CALLER
@@ -59,14 +60,16 @@ def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Servic
 
 async def _keep_link(db: Database, settings: Settings, paths: Paths, hub_time: HubTime, stop: asyncio.Event) -> None:
     # Imported late: it costs 100 ms, and a node without a hub does without.
-    from sync.link.device import load_device_key
+    from app.operations import node_registry
+    from app.services import live_calls
+    from sync.spoke.device_keys import DeviceKeys
     from sync.spoke.uplink import Dialling, Uplink
 
     hub = settings.hub
     dialling = Dialling(
         urls=hub.addresses,
         api_key=None if hub.api_key is None else hub.api_key.get_secret_value(),
-        device_key=None if hub.api_key is not None else load_device_key(paths.device_key),
+        device_keys=None if hub.api_key is not None else DeviceKeys(paths.device_key),
         hub_id=hub.hub_id,
         ca_pem=hub.ca,
         allow_plain=hub.allow_plain,
@@ -81,14 +84,20 @@ async def _keep_link(db: Database, settings: Settings, paths: Paths, hub_time: H
         hub_time=hub_time,
         streams=tuple(hub.streams),
         follows=tuple(hub.follows),
+        on_call=live_calls.answers(db, partial(node_registry, settings, paths), lambda: _hub_as(settings), hub_time),
     )
     await uplink.run(stop)
+
+
+def _hub_as(settings: Settings) -> Identity:
+    """What the hub may do here, whichever way it calls."""
+    scopes = settings.hub.scopes
+    return Identity("hub", scopes, {"*": ("*",)} if "*" in scopes else {})
 
 
 async def _answer_hub(db: Database, settings: Settings, paths: Paths, hub_time: HubTime, stop: asyncio.Event) -> None:
     """Tell the hub what this node offers, and execute what it asks for."""
     from app.operations import node_registry
-    from storage.operations.spec import Identity
     from sync.calls.recorder import Recorder
     from sync.durable.callee import Callee
     from sync.durable.catalogue import catalogue, publish
@@ -96,8 +105,7 @@ async def _answer_hub(db: Database, settings: Settings, paths: Paths, hub_time: 
     registry = node_registry(settings, paths)
     offered = await asyncio.to_thread(catalogue, registry)
     await db.run(lambda tx: publish(tx, offered))
-    scopes = settings.hub.scopes
-    hub = Identity("hub", scopes, {"*": ("*",)} if "*" in scopes else {})
+    hub = _hub_as(settings)
     recorder = Recorder(db, now, lambda: str(uuid.uuid4()))
     await durable_calls.answer(
         Callee(db, registry, recorder, lambda _: hub, hub_time, now), db, durable_calls.hub_alone, stop

@@ -54,7 +54,7 @@ def create_join_token(
     uses: int = 1,
     node_id: str | None = None,
     labels: Mapping[str, str] | None = None,
-    scopes: Sequence[str] = ("*",),
+    scopes: Sequence[str] = (),
 ) -> JoinToken:
     """Store a token for a tenant.
 

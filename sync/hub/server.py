@@ -175,8 +175,8 @@ class Hub:
                 self._tenants.clear()
                 self._system.close()
 
-    async def call(self, node_id: str, operation_id: str, value: Any, *, deadline_ms: int | None = None) -> Any:
-        """Call an operation of a spoke that is here, live; returns the decoded call event that ends it.
+    async def call(self, node_id: str, operation_id: str, value: Any, *, deadline_ms: int | None = None) -> str:
+        """Call an operation of a spoke that is here, live; returns the call event (JSON) that ends it.
 
         Stored nowhere on the way: when the session ends before the answer has come, nobody knows whether it ran.
 
@@ -186,8 +186,8 @@ class Hub:
         presence = self._present.get(node_id)
         if presence is None:
             raise LinkError(f"node {node_id} is not here")
-        frame = Call(str(uuid.uuid4()), operation_id, msgspec.Raw(msgspec.json.encode(value)), deadline_ms)
-        return msgspec.json.decode(await presence.link.call(presence.conversation, frame))
+        frame = Call(str(uuid.uuid4()), operation_id, msgspec.json.encode(value).decode(), deadline_ms)
+        return await presence.link.call(presence.conversation, frame)
 
     # -- who is it -------------------------------------------------------------------------------------------------
 

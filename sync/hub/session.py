@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from storage.engine import Database, Transaction
 from storage.identity import devices
 from storage.identity.devices import Device, find_device
 from sync.hub import spokes
-from sync.hub.admission import Greeting, Refusal, admit_device, confirm_session, judge_session, note_alive
+from sync.hub.admission import Greeting, Refusal, admit_device, confirm_session, judge_session, note_alive, rotate
 from sync.hub.keys import Principal
 from sync.hub.streams import accepts, followable, sent_to, topic_of
 from sync.link import ratchet
@@ -42,10 +42,12 @@ from sync.link.frames import (
     Challenge,
     GoAway,
     Hello,
+    KeyRotated,
     Proof,
     Ready,
     Renew,
     Result,
+    RotateKey,
     Welcome,
     Window,
     decode,
@@ -79,6 +81,10 @@ class Peer:
     """The API key that was shown, or None: the node has a key of its own."""
     restored: bool = False
     """The node's file is an older copy of one that was here before."""
+    rotate: bool = False
+    """Its key is old."""
+    renew_only: bool = False
+    """Its key is past its date: it may ask for another, and nothing else."""
     hub_restored: bool = False
     """It was here after this hub's files were copied: they were restored."""
 
@@ -121,8 +127,11 @@ class Presence:
 class HubLink(Handler):
     """What the hub does with a spoke's frames that belong to no stream."""
 
-    def __init__(self, system: Database, peer: Peer, on_call: Callable[[Peer, Call], Coroutine[Any, Any, str]]) -> None:
+    def __init__(
+        self, system: Database, hub_id: str, peer: Peer, on_call: Callable[[Peer, Call], Coroutine[Any, Any, str]]
+    ) -> None:
         self._system = system
+        self._hub_id = hub_id
         self._peer = peer
         self._on_call = on_call
         self._waiting: dict[str, asyncio.Future[str]] = {}
@@ -148,12 +157,22 @@ class HubLink(Handler):
         if presence is None or presence.asked is None:
             raise MalformedError("PROOF answers nothing")
         device = await self._system.read(lambda system: find_device(system, self._peer.node_id))
-        hub_id = await self._system.read(hub_id_of)
-        if device is None or not verify_renewal(
-            device.public_key, frame.signature, presence.nonce, hub_id, self._peer.node_id
+        if device is None or not any(
+            verify_renewal(public, frame.signature, presence.nonce, self._hub_id, self._peer.node_id)
+            for public in (device.public_key, device.next_public_key)
+            if public is not None
         ):
             raise UnauthorizedError("the node did not show its key again")
         presence.renewed, presence.asked = time.monotonic(), None
+
+    async def rotate_key(self, frame: RotateKey) -> KeyRotated:
+        """Take the spoke's new key; on disk when this returns.
+
+        Raises:
+            UnauthorizedError: a signature is missing, or the node may not have it.
+        """
+        await rotate_key(self._system, self._hub_id, self._peer.node_id, frame)
+        return KeyRotated(frame.rotation.public)
 
     async def call(self, conversation: Conversation, frame: Call) -> str:
         """Call an operation of the spoke, live; returns the call event that ends it."""
@@ -213,12 +232,19 @@ class Reception:
             if older is not None:
                 older.end(SupersededError(f"node {peer.node_id} has come back in session {peer.epoch}"))
                 await older.ended.wait()  # so that nothing of the old session is stored after READY of the new one
-            welcome = Welcome(peer.epoch, fresh, peer.tenant, self._clock_ms(), peer.restored)
+            welcome = Welcome(peer.epoch, fresh, peer.tenant, self._clock_ms(), peer.restored, peer.rotate)
             await connection.send(encode(welcome))
             ready = await _first(connection, Ready)
             if ready.epoch != peer.epoch:
                 raise MalformedError("READY is not for this session")
             await self._system.run(lambda tx: confirm_session(tx, peer.node_id, peer.epoch, self._clock_ms()))
+            if peer.renew_only:
+                asked = await _first(connection, RotateKey)
+                await rotate_key(self._system, self._hub_id, peer.node_id, asked)
+                await connection.send(encode(KeyRotated(asked.rotation.public)))
+                done = KeyExpiredError("come again with the new key")
+                done.retry_after_ms = 0
+                raise done
             connection.protocol.max_message_size = MAX_FRAME_BYTES + 1024
             log.info("%s is here: node %s, session %d", peer.name, peer.node_id, peer.epoch)
             await self._converse(connection, db, peer, ready)
@@ -267,10 +293,10 @@ class Reception:
             admission = admit_device(tx, greeting, now_ms, live=live, fresh=fresh)
             if isinstance(admission, Refusal):
                 return admission
-            if admission.standing == "renew_only":
-                return Refusal(KeyExpiredError(f"the key of node {node_id} is past its date"))
             found = admission.device
-            return _peer(hello, found.tenant, found.account_id, found.scopes, admission.verdict, None)
+            peer = _peer(hello, found.tenant, found.account_id, found.scopes, admission.verdict, None)
+            due = devices.renewal_due(found, now_ms // 1000)
+            return replace(peer, rotate=due, renew_only=admission.standing == "renew_only")
 
         decided = await self._system.run(decide)
         if isinstance(decided, Refusal):
@@ -299,7 +325,7 @@ class Reception:
             stable=self._stable,
             on_stored=doubt,
         )
-        link = HubLink(self._system, peer, self._on_call)
+        link = HubLink(self._system, self._hub_id, peer, self._on_call)
         conversation = Conversation(
             connection, db, exchange, outgoing, incoming, link, topics=topics, pings=False, clock_ms=self._clock_ms
         )
@@ -313,6 +339,15 @@ class Reception:
             if self._present.get(node_id) is presence:
                 del self._present[node_id]
             presence.ended.set()
+
+
+async def rotate_key(system: Database, hub_id: str, node_id: str, frame: RotateKey) -> None:
+    """Take a node's new key beside its old one; on disk when this returns.
+
+    Raises:
+        UnauthorizedError: a signature is missing, or the node may not have it.
+    """
+    await system.run(lambda tx: rotate(tx, hub_id, node_id, frame.rotation, int(system.clock())))
 
 
 def _peer(

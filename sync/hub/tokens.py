@@ -21,7 +21,7 @@ def create_token(
     uses: int = 1,
     node_id: str | None = None,
     labels: Mapping[str, str] | None = None,
-    scopes: Sequence[str] = ("*",),
+    scopes: Sequence[str] = (),
 ) -> Token:
     """Make a token and return it; it cannot be shown again. Makes the tenant's organisation where it is missing.
 

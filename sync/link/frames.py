@@ -13,7 +13,7 @@ Version 2. First who they are, then streams, in both directions with the same fr
                                                      R  REJECTED  an event is in quarantine
 
     CALL, RESULT   a live call, stored nowhere       PING, PONG   at rest; PONG of the hub carries its time
-    RENEW, PROOF   authentication anew, in band      GOAWAY, FAILURE
+    RENEW, PROOF   authentication anew, in band      ROTATEKEY, KEYROTATED   another key      GOAWAY, FAILURE
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from sync.link.chain import LogEvent
+from sync.link.device import Rotation
 from sync.link.errors import MalformedError, TooLargeError
 from sync.link.lineage import Generation
 
@@ -83,6 +84,8 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=3):
     tenant: str
     time_ms: int
     restored: bool = False
+    rotate: bool = False
+    """The node's key is old: ask for another. If it is past its date, this session is for nothing else."""
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=4):
@@ -217,11 +220,11 @@ class Pong(msgspec.Struct, frozen=True, array_like=True, tag=16):
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True, tag=17):
-    """A live call: executed if the other end is there now, stored nowhere on the way."""
+    """A live call: executed if the other end is there now, stored nowhere on the way. `input` is JSON."""
 
     call_id: str
     operation_id: str
-    input: msgspec.Raw
+    input: str
     deadline_ms: int | None
 
 
@@ -259,6 +262,18 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, tag=22):
     retry_after_ms: int | None = None
 
 
+class RotateKey(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """The spoke wants another key: signed by the old one and by the new one."""
+
+    rotation: Rotation
+
+
+class KeyRotated(msgspec.Struct, frozen=True, array_like=True, tag=24):
+    """The hub has the new key on its disk; both open sessions until the new one has."""
+
+    public: bytes
+
+
 class Unknown(msgspec.Struct, frozen=True):
     """A frame of a kind that a newer program sends; it is left."""
 
@@ -288,8 +303,10 @@ Frame: TypeAlias = (
     | Proof
     | GoAway
     | Failure
+    | RotateKey
+    | KeyRotated
 )
-KNOWN = 22
+KNOWN = 24
 
 _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
 _encoder = msgspec.msgpack.Encoder()

@@ -28,11 +28,13 @@ from sync.link.frames import (
     Call,
     Frame,
     GoAway,
+    KeyRotated,
     Ping,
     Pong,
     Proof,
     Renew,
     Result,
+    RotateKey,
     Unknown,
     decode,
     encode,
@@ -82,6 +84,13 @@ class Handler:
 
     async def proved(self, frame: Proof) -> None:
         """The other end has shown again who it is."""
+
+    async def rotate_key(self, frame: RotateKey) -> KeyRotated:
+        """The other end wants another key."""
+        raise LinkError("this end gives no keys")
+
+    async def key_rotated(self, frame: KeyRotated) -> None:
+        """The other end has our new key."""
 
     def told_time(self, frame: Pong) -> None:
         """The other end said what its clock shows."""
@@ -214,6 +223,10 @@ class Conversation:
                 self.send(Proof(self._handler.proof_of(event)))
             case Proof():
                 await self._handler.proved(event)
+            case RotateKey():
+                self.send(await self._handler.rotate_key(event))
+            case KeyRotated():
+                await self._handler.key_rotated(event)
             case GoAway(retry_after_ms):
                 error = OverloadedError("the hub is stopping")
                 error.retry_after_ms = retry_after_ms

@@ -27,6 +27,8 @@ class Introduced:
     epoch: int
     tenant: str
     time_ms: int
+    rotate: bool
+    """The hub wants this machine to have another key."""
     restored: bool
     """This database is an older copy of one that was there before."""
 
@@ -72,7 +74,9 @@ async def introduce(
     await db.run(lambda tx: save_ratchet(tx, challenge.hub_id, welcome.ratchet, welcome.epoch))
     await asyncio.to_thread(db.barrier)
     await socket.send(encode(Ready(welcome.epoch, list(follows))))
-    return Introduced(challenge.hub_id, welcome.epoch, welcome.tenant, welcome.time_ms, welcome.restored)
+    return Introduced(
+        challenge.hub_id, welcome.epoch, welcome.tenant, welcome.time_ms, welcome.rotate, welcome.restored
+    )
 
 
 async def _next(socket: Socket, kind: type[Any]) -> Any:

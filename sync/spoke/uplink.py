@@ -25,12 +25,13 @@ from sync.link.backoff import STABLE_S, delay_s
 from sync.link.device import DeviceKey, sign_renewal
 from sync.link.errors import LinkError, OverloadedError, UnauthorizedError
 from sync.link.exchange import Exchange, History
-from sync.link.frames import MAX_FRAME_BYTES, SUBPROTOCOL, Call, Pong, Renew, Window
+from sync.link.frames import MAX_FRAME_BYTES, SUBPROTOCOL, Call, KeyRotated, Pong, Renew, RotateKey, Window
 from sync.logs.incoming import IncomingLogs
 from sync.logs.outgoing import OutgoingLogs
 from sync.peer.conversation import Conversation, Handler
 from sync.peer.durable import CallMarks, doubt_old_calls
 from sync.spoke.address import check_url
+from sync.spoke.device_keys import DeviceKeys
 from sync.spoke.introduction import Introduced, introduce
 from sync.spoke.reasons import reason_of
 from sync.spoke.status import PAUSED, State, note_refusal, write_status
@@ -53,7 +54,8 @@ class Dialling:
     urls: tuple[str, ...]
     api_key: str | None = field(default=None, repr=False)
     """For programs, and nodes without a key of their own."""
-    device_key: DeviceKey | None = None
+    device_keys: DeviceKeys | None = None
+    """This machine's own key, where it has one."""
     hub_id: str | None = None
     """The hub that this node joined; another one is refused."""
     ca_pem: str | None = None
@@ -102,6 +104,8 @@ class Uplink:
         self._history = History()
         self._hub_id: str | None = None
         self._url = dialling.urls[0]
+        self._old_key = False
+        """The hub did not know our key; it may have been restored to when it knew the one before."""
         self._up = False  # the session got as far as WELCOME: its end is a break, not a failed dial
         self._skew_ms: int | None = None
         self._said: tuple[object, ...] | None = None
@@ -124,6 +128,9 @@ class Uplink:
                 continue  # paused
             except (LinkError, WebSocketException, EngineError, OSError, TimeoutError) as error:
                 reason = reason_of(error, self._url)
+            other_key = isinstance(reason, UnauthorizedError) and self._has_old_key()
+            if other_key:
+                self._old_key = not self._old_key
             if self._monotonic() - began > STABLE_S:
                 failures = 0
             elsewhere = not self._up and (dialled + 1) % len(self._dialling.urls) != 0
@@ -131,7 +138,7 @@ class Uplink:
             wait_s = delay_s(failures, self._random, permanent=reason.permanent)
             if reason.retry_after_ms is not None:
                 wait_s = reason.retry_after_ms / 1000 + self._random() * 10
-            elif elsewhere:
+            elif elsewhere or (other_key and self._old_key):
                 wait_s = 0.0
             failures += not elsewhere
             log.warning("link broke (%s: %s); trying again in %.1f s", reason.code, reason, wait_s)
@@ -172,6 +179,7 @@ class Uplink:
         dialling, url = self._dialling, self._url
         check_url(url, allow_plain=dialling.allow_plain)
         await self._say("connecting")
+        key = self._key()
         headers = {} if dialling.api_key is None else {"Authorization": f"Bearer {dialling.api_key}"}
         tls: ssl.SSLContext | None = client_context(dialling.ca_pem) if url.startswith("wss:") else None
         async with connect(
@@ -195,14 +203,26 @@ class Uplink:
                 name=self._name,
                 agent=self._agent,
                 boot_id=self._boot_id,
-                key=dialling.device_key,
+                key=key,
                 hub_id=dialling.hub_id,
                 follows=self._follows,
             )
             self._hub_id, self._up = met.hub_id, True
-            await self._converse(socket, met, leave)
+            await self._converse(socket, met, key, leave)
 
-    async def _converse(self, socket: ClientConnection, met: Introduced, leave: asyncio.Event) -> None:
+    def _has_old_key(self) -> bool:
+        keys = self._dialling.device_keys
+        return keys is not None and keys.previous() is not None
+
+    def _key(self) -> DeviceKey | None:
+        keys = self._dialling.device_keys
+        if keys is None:
+            return None
+        return (keys.previous() if self._old_key else None) or keys.current()
+
+    async def _converse(
+        self, socket: ClientConnection, met: Introduced, key: DeviceKey | None, leave: asyncio.Event
+    ) -> None:
         streams = sent(self._streams)
         topics = {name: topic for name, (_, topic) in streams.items()}
         exchange = Exchange([spec for spec, _ in streams.values()], accepts, self._history, Window())
@@ -210,11 +230,14 @@ class Uplink:
         doubt = doubt_old_calls(HUB, met.time_ms) if met.restored else None
         incoming = IncomingLogs(self._db, HUB, topic_of, clock_ms=self._clock_ms, on_stored=doubt)
         us = await self._db.read(node_id)
-        handler = _SpokeHandler(self, exchange, met, us)
+        handler = _SpokeHandler(self, exchange, met, us, key)
         handler.told_time(Pong(self._clock_ms(), met.time_ms))
         conversation = Conversation(
             socket, self._db, exchange, outgoing, incoming, handler, topics=topics, pings=True, clock_ms=self._clock_ms
         )
+        if met.rotate and self._dialling.device_keys is not None:
+            rotation = await asyncio.to_thread(self._dialling.device_keys.begin_rotation, met.hub_id, us)
+            conversation.send(RotateKey(rotation))
         leaving = asyncio.create_task(leave.wait())
         leaving.add_done_callback(lambda _: conversation.leave())
         try:
@@ -295,11 +318,12 @@ NUDGE = "link:now"
 class _SpokeHandler(Handler):
     """What this node does with frames that belong to no stream."""
 
-    def __init__(self, uplink: Uplink, exchange: Exchange, met: Introduced, us: str) -> None:
+    def __init__(self, uplink: Uplink, exchange: Exchange, met: Introduced, us: str, key: DeviceKey | None) -> None:
         self._uplink = uplink
         self._exchange = exchange
         self._met = met
         self._us = us
+        self._key = key
         self._given_up: LinkError | None = None
         self._shown: tuple[State, LinkError | None] | None = None
         self._settled_at: float | None = None
@@ -311,10 +335,15 @@ class _SpokeHandler(Handler):
         return await on_call(frame)
 
     def proof_of(self, frame: Renew) -> bytes:
-        key = self._uplink._dialling.device_key
-        if key is None:
+        if self._key is None:
             raise UnauthorizedError("this node has no key of its own")
-        return sign_renewal(key, frame.nonce, self._met.hub_id, self._us)
+        return sign_renewal(self._key, frame.nonce, self._met.hub_id, self._us)
+
+    async def key_rotated(self, frame: KeyRotated) -> None:
+        keys = self._uplink._dialling.device_keys
+        if keys is not None:
+            await asyncio.to_thread(keys.finish_rotation)
+            log.info("this node has a new key")
 
     def told_time(self, frame: Pong) -> None:
         uplink = self._uplink
