@@ -7,6 +7,14 @@ import random
 
 import pytest
 
+from sync.link import sending
+from sync.link.chain import Cursor, LogEvent
+from sync.link.exchange import Answer, Question
+from sync.link.frames import Reached
+from sync.link.lineage import Generation
+from sync.link.sender import Phase, Sender
+from tests.sim import disk
+from tests.sim.disk import Shell
 from tests.sim.world import World
 
 SEEDS = int(os.environ.get("SPOKE_SIM_SEEDS", "6000"))
@@ -29,3 +37,47 @@ def test_no_history_loses_repeats_or_invents_an_event(shard: int) -> None:
             run(World(seed), random.Random(~seed).randint(10, 200))
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
+
+
+def believe(cursor: Cursor, after: int, events: list[LogEvent], chain: bytes) -> tuple[list[LogEvent], Cursor]:
+    return events, Cursor(events[-1].offset, chain)
+
+
+def believe_numbers(self: Shell, name: str, generation: Generation, stable: Reached | None) -> None:
+    if stable is not None:
+        self.disk.stable[name] = (generation.gen_id, stable.offset)
+        self.disk.marks.setdefault(name, set()).add(stable.offset)
+
+
+def forget_wake_ups(self: Sender) -> list[sending.Output]:
+    self.drained = self.awaits_log
+    return self.start() if self.phase is Phase.STALE else []
+
+
+def answer_without_gaps(self: Shell, question: Question) -> Answer | None:
+    answer = real_answer(self, question)
+    self.disk.gaps.clear()
+    return answer
+
+
+real_answer = Shell.answer
+MUTANTS: dict[str, list[tuple[object, str, object]]] = {
+    "what comes is believed": [(disk, "receive", believe)],
+    "stable is a number": [(Shell, "_save", believe_numbers)],
+    "a wake-up during a read is forgotten": [(Sender, "woken", forget_wake_ups)],
+    "gaps are not noted": [(Shell, "answer", answer_without_gaps)],
+    "nobody looks whether a newer generation is there": [(Sender, "_is_stale", lambda self: False)],
+    "a copy that has nothing to say begins a generation": [
+        (Sender, "_speak_up", lambda self, now, known: self._fork(now, self._generations[-1], known, "stale"))
+    ],
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_oracle_finds_what_it_is_there_for(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a rule taken away, some history must go wrong: else the simulation proves nothing."""
+    for owner, name, replacement in MUTANTS[mutant]:
+        monkeypatch.setattr(owner, name, replacement)
+    with pytest.raises((AssertionError, KeyError, ValueError)):
+        for seed in range(40_000):
+            run(World(seed), random.Random(~seed).randint(10, 200))

@@ -252,6 +252,8 @@ async def test_without_the_scope_nothing_is_followed(
             await status_when(other.db, in_sync)
         async with node.linked(follows=("*@*",)):
             await status_when(node.db, live)
+            names = [sender.name for sender in hub.present[node.id].conversation.exchange.senders]
+    assert names == ["calls", "results"]
     assert node.db.query("SELECT DISTINCT topic FROM _honker_stream") == []
 
 
@@ -269,7 +271,7 @@ async def test_live_calls_both_ways(node: Node, own: Certificates, tmp_path: Pat
             async with asyncio.timeout(LIMIT_S):
                 event = json.loads(await hub.call(node.id, "test.echo", {"n": 7}))
         assert (event["type"], event["output"]) == ("call.responded", {"n": 7})
-        with pytest.raises(Exception, match="is not here|has left"):
+        with pytest.raises(Exception, match=r"is not here|has left"):
             await hub.call(node.id, "test.echo", {})
 
 
