@@ -32,7 +32,7 @@ from sync.peer.durable import CallMarks, doubt_old_calls
 from sync.spoke.address import check_url
 from sync.spoke.introduction import Introduced, introduce
 from sync.spoke.reasons import reason_of
-from sync.spoke.status import PAUSED, State, note_refusal, write_status
+from sync.spoke.status import AGAIN, NUDGE, PAUSED, State, note_refusal, write_status
 from sync.spoke.streams import HUB, LOGS, accepts, sent, topic_of
 from sync.spoke.trust import client_context
 
@@ -119,8 +119,9 @@ class Uplink:
             try:
                 await self._session_until(stop)
                 if stop.is_set():
+                    await self._say("offline")
                     return
-                continue  # paused
+                continue  # paused, or asked to begin again
             except (LinkError, WebSocketException, EngineError, OSError, TimeoutError) as error:
                 reason = reason_of(error, self._url)
             if self._monotonic() - began > STABLE_S:
@@ -147,12 +148,16 @@ class Uplink:
     # -- one session -----------------------------------------------------------------------------------------------
 
     async def _session_until(self, stop: asyncio.Event) -> None:
-        """A session that also ends when `stop` comes, or the link is paused, while it is still dialling."""
+        """A session that also ends when `stop` comes, the link is paused, or positions shall be compared anew.
+
+        What is on its way is waited for, a little.
+        """
         leave = asyncio.Event()
         session = asyncio.create_task(self._session(leave), name="uplink-session")
         ends = [
             asyncio.create_task(stop.wait(), name="uplink-stopping"),
             asyncio.create_task(self._until_paused(), name="uplink-pausing"),
+            asyncio.create_task(self._heard(AGAIN), name="uplink-beginning-again"),
         ]
         try:
             await asyncio.wait({session, *ends}, return_when=asyncio.FIRST_COMPLETED)
@@ -249,16 +254,21 @@ class Uplink:
 
     async def _until_nudged(self, stop: asyncio.Event) -> None:
         """`spoke sync now` is not made to wait for the backoff."""
-        waiter = self._db.wake.add([("notify", NUDGE)])
-        nudged = asyncio.create_task(waiter.wait())
-        stopped = asyncio.create_task(stop.wait())
+        ends = [asyncio.create_task(self._heard(NUDGE)), asyncio.create_task(stop.wait())]
         try:
-            await asyncio.wait({nudged, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._db.wake.remove(waiter)
-            nudged.cancel()
-            stopped.cancel()
-            await asyncio.wait({nudged, stopped})
+            for task in ends:
+                task.cancel()
+            await asyncio.wait(ends)
+
+    async def _heard(self, channel: str) -> None:
+        """Wait for a notification; commits of other processes wake us as well, and are none."""
+        listener = self._db.listen(channel)
+        try:
+            await anext(listener)
+        finally:
+            listener.close()
 
     # -- what it tells ---------------------------------------------------------------------------------------------
 
@@ -284,10 +294,6 @@ class Uplink:
         except EngineError as failure:
             # A full disk must not stop the link, which is what makes room again.
             log.error("the state of the link (%s) could not be noted: %s", state, failure)
-
-
-NUDGE = "link:now"
-"""Channel: whoever waits to dial again tries at once."""
 
 
 class _SpokeHandler(Handler):
@@ -332,6 +338,8 @@ class _SpokeHandler(Handler):
 
     async def moved(self) -> None:
         state: State = "refused" if self._given_up else "live" if self._exchange.settled else "catching-up"
+        if self._exchange.winding_down and not self._exchange.quiet:
+            state = "draining"
         if self._shown != (state, self._given_up):
             self._shown = (state, self._given_up)
             await self._uplink._say(state, self._given_up)
