@@ -113,7 +113,7 @@ class IdentityConflictError(LinkError):
 
     code = "IDENTITY_CONFLICT"
     permanent = True
-    hint = "stop the other copy, or give this one an identity of its own; what is recorded here waits and is not lost"
+    hint = "stop the other copy, or make this one a node of its own: spoke reidentify; nothing that waits here is lost"
 
 
 class RevokedError(LinkError):
