@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from app.cli.context import Context, camel, json_option, now, print_json, say
-from app.cli.exit_codes import ExitCode
+from app.cli.errors import CommandError
 from app.cli.sync_now import now_, pause_, resume_, rewind_
 from app.views.generations import generation_lines, read_generations
 from app.views.link import link_details
@@ -90,10 +90,10 @@ def verify(context: Context, as_json: bool) -> None:
     Example:
       spoke sync verify
 
-    Compared with the hub's last acknowledgement, which this node has noted, and with the hashes noted on the way. `same`
-    proves that the hub has acknowledged exactly the events that are here, every byte, in this order, up to that offset.
-    It proves nothing of the hub's file since then (that is compared at the beginning of each session), nor of events
-    behind it. Exits with 1 when something differs.
+    Compared with the hub's last acknowledgement, which this node has noted, and with the hashes noted on the way.
+    `same` proves that the hub has acknowledged exactly the events that are here, every byte, in this order, up to that
+    offset. It proves nothing of the hub's file since then (that is compared at the beginning of each session), nor of
+    events behind it. Exits with 1 when something differs.
     """
     from sync.logs.verifying import verify as verify_log
 
@@ -115,11 +115,10 @@ def verify(context: Context, as_json: bool) -> None:
             line = f"{safe(one.topic):<16} {of(one.events, 'event')}, {count(one.notes)} noted hashes: {words}"
             click.echo(line + (f"; first difference at {count(one.differs_at)}" if one.differs_at is not None else ""))
     if not all(one.good for one in found):
-        say(
-            "spoke: a log is not what it was — the next session begins a new generation where they part; keep a copy of"
+        raise CommandError(
+            "a log is not what was noted of it: rows were changed behind our back",
+            hint="keep a copy of the file and check the disk; the next session begins a generation where they part",
         )
-        say("       the file and look at the disk: rows of _honker_stream were changed")
-        raise SystemExit(ExitCode.FAILURE)
 
 
 @sync.command()
