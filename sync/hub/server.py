@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from storage.engine import Database, Snapshot
+from storage.engine import Database, Snapshot, Transaction
 from storage.engine.errors import EngineError
 from storage.identity.api_keys import note_use
 from storage.process_lock import ProcessLock
@@ -159,6 +159,7 @@ class Hub:
                     close_timeout=2,
                     server_header=None,
                 ) as self._server:
+                    await self._system.run(self._note_address)
                     review = asyncio.create_task(self._review())
                     ready(self)
                     await stop.wait()
@@ -174,6 +175,12 @@ class Hub:
                     db.close()
                 self._tenants.clear()
                 self._system.close()
+
+    def _note_address(self, tx: Transaction) -> None:
+        """So that other programs (`spoke hub status`) know where this one listens."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        address = f"{'ws' if self._tls is None else 'wss'}://{host}:{self.port}"
+        tx.execute("INSERT OR REPLACE INTO hub_facts VALUES ('address', ?)", (address,))
 
     async def call(self, node_id: str, operation_id: str, value: Any, *, deadline_ms: int | None = None) -> Any:
         """Call an operation of a spoke that is here, live; returns the decoded call event that ends it.

@@ -112,9 +112,8 @@ async def test_an_uplink_that_stops_waits_for_what_is_on_its_way(
             publish(tenant, 1)  # not begun any more
             go_on.set()
 
-        async with asyncio.TaskGroup() as group:
-            async with running_uplink(tenant, hub.port, key):
-                assert await asyncio.to_thread(storing.wait, LIMIT_S)
-                group.create_task(let_go())
+        async with asyncio.TaskGroup() as group, running_uplink(tenant, hub.port, key):
+            assert await asyncio.to_thread(storing.wait, LIMIT_S)
+            group.create_task(let_go())
         status = await tenant.read(read_status)
     assert (status.state, status.unsent, status.streams[0].acked_offset) == ("offline", 1, 10)
