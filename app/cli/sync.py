@@ -112,7 +112,7 @@ def verify(context: Context, as_json: bool) -> None:
                 "differs": f"DIFFERS from what the hub acknowledged at {count(one.hub_offset or 0)}",
                 "unknown": "the hub's word is not known, or too old to be compared",
             }[one.hub]
-            line = f"{safe(one.topic):<16} {of(one.events, 'event')}, {count(one.notes)} noted hashes: {words}"
+            line = f"{safe(one.topic):<16} {of(one.events, 'event')}, hashes compared: {count(one.notes)}; {words}"
             click.echo(line + (f"; first difference at {count(one.differs_at)}" if one.differs_at is not None else ""))
     if not all(one.good for one in found):
         raise CommandError(

@@ -31,6 +31,7 @@ def now_(context: Context, wait: bool, timeout: float, as_json: bool) -> None:
     77 the hub refuses this node.
     """
     import asyncio
+    import logging
 
     from app.services.catching_up import StillBehindError, catch_up_alone, goal, until_acked
 
@@ -45,6 +46,7 @@ def now_(context: Context, wait: bool, timeout: float, as_json: bool) -> None:
             raise CommandError("the link is paused", hint="spoke sync resume", code=ExitCode.TEMPORARY)
         try:
             if holder(context.paths.daemon_lock) is None:
+                logging.getLogger("spoke.uplink").setLevel(logging.ERROR)  # what broke is told at the end
                 with ProcessLock(context.paths.daemon_lock):
                     asyncio.run(catch_up_alone(db, settings, context.paths, wanted, before, timeout))
                 wait = True

@@ -62,6 +62,6 @@ def generation_lines(rows: Sequence[GenerationRow]) -> list[str]:
         if row.active and row.end is not None and row.seen > row.end:
             part += f", the hub alone has up to {count(row.seen)}"
         lines.append(
-            f"  {'  ' * depth[row.gen_id]}{row.number} {row.gen_id} {row.reason:<9} {part} ({date(row.created_at_ms)})"
+            f"  {'  ' * depth[row.gen_id]}{row.number} {row.gen_id} {row.reason:<12} {part} ({date(row.created_at_ms)})"
         )
     return lines

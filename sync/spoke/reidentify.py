@@ -11,8 +11,10 @@ from storage.engine import Database, Transaction
 from storage.engine.stream import last_offset, save_offset
 from storage.private_file import sync
 from storage.tenants import find_fact, node_id
+from sync.durable.catalogue import TOPIC as CATALOGUE
 from sync.durable.messages import CALLEE, CALLER, calls_from, calls_to, results_from, results_to
 from sync.link.chain import HASH_BYTES
+from sync.link.errors import DeviceKeyError
 from sync.spoke.status import acked_position
 from sync.spoke.streams import HUB
 
@@ -60,6 +62,11 @@ def reidentify(db: Database, device_key: Path, at_ms: int) -> Reidentified:
     """
     with db.transaction() as tx:
         found = _change(tx, at_ms)
+        if device_key.exists():
+            tx.execute(
+                "UPDATE link_status SET error_code = ?, error = 'this node has no key of its own yet', hint = ?",
+                (DeviceKeyError.code, "join again with a new token: spoke join URL --token-file FILE"),
+            )
     db.barrier()
     drop_foreign_key(db, device_key)
     return found
@@ -118,6 +125,8 @@ def _begin_anew(tx: Transaction, topic: str, number: int, hub_id: str | None, at
     base, _ = acked_position(tx, topic, hub_id)
     if topic == results_to(HUB):
         base = max(base, last_offset(tx, topic))  # answers to what the other node was asked
+    if topic == CATALOGUE:
+        base = min(base, max(0, last_offset(tx, topic) - 1))  # what it offers, the hub has to hear of this node, too
     ((parent,),) = tx.rows("SELECT gen_id FROM link_generations WHERE topic = ? AND number = ?", (topic, number))
     tx.execute("UPDATE link_generations SET sealed_at = base, seen = 0 WHERE topic = ?", (topic,))
     tx.execute(

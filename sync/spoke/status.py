@@ -9,7 +9,7 @@ from storage.engine import Snapshot, Transaction
 from storage.engine.connection import Row
 from storage.tenants import find_fact
 from sync.logs.outgoing import generations
-from sync.spoke.streams import LOGS
+from sync.spoke.streams import LOGS, sent
 
 State: TypeAlias = Literal[
     "unpaired", "offline", "connecting", "authenticating", "catching-up", "live", "draining", "refused", "paused"
@@ -74,8 +74,10 @@ def read_status(snapshot: Snapshot) -> LinkStatus:
     )
     row: Row = rows[0] if rows else ("unpaired", None, None, None, None, None, None, None, 0, None)
     state, since_ms, hub_url, hub_id, error_code, error, hint, retry_at_ms, breaks, skew_ms = row
-    sent = snapshot.rows("SELECT DISTINCT topic FROM link_positions WHERE hub_id = ? AND offset > 0", (hub_id,))
-    topics = (*LOGS, *sorted({str(topic) for (topic,) in sent} - set(LOGS)))
+    known = {topic for _, topic in sent().values()} | {
+        str(topic) for (topic,) in snapshot.rows("SELECT DISTINCT topic FROM link_generations")
+    }
+    streams = [_stream(snapshot, topic, hub_id) for topic in (*LOGS, *sorted(known - set(LOGS)))]
     return LinkStatus(
         state=state,
         since_ms=since_ms,
@@ -86,7 +88,7 @@ def read_status(snapshot: Snapshot) -> LinkStatus:
         hint=hint,
         retry_at_ms=retry_at_ms,
         breaks=breaks,
-        streams=tuple(_stream(snapshot, topic, hub_id) for topic in topics),
+        streams=tuple(stream for stream in streams if stream.topic in LOGS or stream.last_offset),
         skew_ms=skew_ms,
         paused_at_ms=None if (paused := find_fact(snapshot, PAUSED)) is None else int(paused),
     )

@@ -143,3 +143,9 @@ def test_reidentify_is_refused_while_services_run_and_asks(spoke: Spoke, node: P
     done = json.loads(spoke("reidentify", "--yes", "--json")[1])
     assert (done["oldNodeId"], done["nodeId"]) == (old, who())
     assert old != who()
+
+
+def test_what_waits_for_the_hub_is_counted_whatever_its_stream(spoke: Spoke, node: Path) -> None:
+    assert spoke("call", "hub/sessions.list")[0] == 0
+    streams = {row["topic"]: row for row in json.loads(spoke("sync", "status", "--json")[1])["streams"]}
+    assert streams["calls>hub"]["unsent"] == 1

@@ -177,9 +177,13 @@ def test_calls_stay_with_the_node_that_they_were_made_with(tenant: Database, tmp
         offsets = [row[0] for row in tx.rows("SELECT offset FROM link_calls ORDER BY call_id")]
         tx.execute(
             "INSERT INTO link_generations (topic, number, gen_id, reason, created_at)"
-            " VALUES ('calls>hub', 1, x'00', 'first', 1), ('results>hub', 1, x'01', 'first', 1)"
+            " VALUES ('calls>hub', 1, x'00', 'first', 1), ('results>hub', 1, x'01', 'first', 1),"
+            " ('node', 1, x'02', 'first', 1)"
         )
         tx.execute("INSERT INTO link_positions VALUES ('h', 'calls>hub', x'00', ?, x'ff', 1)", (offsets[0],))
+        tenant.stream("node").append([(None, "{}", 1), (None, "{}", 1)], tx)
+        ((said,),) = tx.rows("SELECT max(offset) FROM _honker_stream WHERE topic = 'node'")
+        tx.execute("INSERT INTO link_positions VALUES ('h', 'node', x'02', ?, x'ff', 1)", (said,))
         tenant.stream("calls@hub").append([(None, "{}", 1)], tx)
         tenant.stream("results>hub").append([(None, "{}", 1)], tx)
         tx.execute(
@@ -187,7 +191,11 @@ def test_calls_stay_with_the_node_that_they_were_made_with(tenant: Database, tmp
             " VALUES ('r', 'hub', 'x.y', 'x', 'RECEIVED', 1, 1)"
         )
     done = reidentify(tenant, tmp_path / "device.pem", 7)
-    assert {log.topic: log.kept for log in done.logs} == {"calls>hub": 1, "results>hub": 0}
+    assert {log.topic: log.kept for log in done.logs} == {
+        "calls>hub": 1,
+        "results>hub": 0,
+        "node": 1,  # what this node offers was said in the other one's name
+    }
     states = {row["call_id"]: row["state"] for row in tenant.query("SELECT call_id, state FROM link_calls")}
     assert states == {"c1": "INDETERMINATE", "c2": "QUEUED"}
     assert tenant.query("SELECT * FROM link_received_calls") == []
