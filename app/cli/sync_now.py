@@ -48,7 +48,7 @@ def now_(context: Context, wait: bool, timeout: float, as_json: bool) -> None:
             if holder(context.paths.daemon_lock) is None:
                 logging.getLogger("spoke.uplink").setLevel(logging.ERROR)  # what broke is told at the end
                 with ProcessLock(context.paths.daemon_lock):
-                    asyncio.run(catch_up_alone(db, settings, context.paths, wanted, before, timeout))
+                    asyncio.run(catch_up_alone(db, settings, context.paths, wanted, timeout))
                 wait = True
             else:
                 with db.transaction() as tx:
@@ -68,7 +68,7 @@ def now_(context: Context, wait: bool, timeout: float, as_json: bool) -> None:
 def _late(link: LinkStatus, timeout: float) -> CommandError:
     why = f"{link.error_code}: {link.error}" if link.error else f"the link is {link.state}"
     return CommandError(
-        f"{of(link.unsent, 'event')} not acknowledged after {timeout:g} s ({why})",
+        f"after {timeout:g} s {of(link.unsent, 'event')} not acknowledged ({why})",
         hint=link.hint or "nothing is lost: try again, or look: spoke sync status",
         code=ExitCode.UNAVAILABLE if link.state in ("offline", "connecting") else ExitCode.TEMPORARY,
     )

@@ -13,7 +13,7 @@ from storage.engine import Database, Snapshot
 from storage.engine.stream import last_offset
 from sync.durable.hub_time import HubTime
 from sync.link.errors import from_code
-from sync.spoke.status import LinkStatus, acked_position, read_status
+from sync.spoke.status import LinkStatus, acked_position, read_status, write_status
 from sync.spoke.streams import sent
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class StillBehindError(Exception):
     """The time is up; `link` is how it stood then."""
 
     def __init__(self, link: LinkStatus, left: Iterable[str]) -> None:
-        super().__init__(f"the hub does not have all of {', '.join(left)} yet")
+        super().__init__(f"the hub does not have all of {', '.join(left)} yet" if left else "the hub is not there")
         self.link = link
 
 
@@ -44,7 +44,7 @@ def _look(snapshot: Snapshot, goal: Mapping[str, int]) -> tuple[LinkStatus, list
 
 
 async def until_acked(db: Database, goal: Mapping[str, int], before: LinkStatus, limit_s: float) -> None:
-    """Wait until the hub has acknowledged the goal.
+    """Wait until the hub has acknowledged the goal, and is there: its position was compared with our log.
 
     Args:
         db: the node's file; some process runs its link.
@@ -62,7 +62,7 @@ async def until_acked(db: Database, goal: Mapping[str, int], before: LinkStatus,
         while True:
             waiter.clear()
             link, left = await db.read(lambda snapshot: _look(snapshot, goal))
-            if not left:
+            if not left and link.state in ("catching-up", "live"):
                 return
             if link.state == "refused" and link.since_ms != before.since_ms:
                 raise from_code(link.error_code or "", link.error or "")
@@ -74,13 +74,17 @@ async def until_acked(db: Database, goal: Mapping[str, int], before: LinkStatus,
 
 
 async def catch_up_alone(
-    db: Database, settings: Settings, paths: Paths, goal: Mapping[str, int], before: LinkStatus, limit_s: float
+    db: Database, settings: Settings, paths: Paths, goal: Mapping[str, int], limit_s: float
 ) -> None:
     """Run the link in this process until the hub has acknowledged the goal. Raises as `until_acked`, and:
 
     Raises:
         DeviceKeyError: this node's key cannot be read.
     """
+    url, at_ms = settings.hub.addresses[0], round(time.time() * 1000)
+    # The last word of a process that was killed is not how the link stands now.
+    await db.run(lambda tx: write_status(tx, state="offline", at_ms=at_ms, hub_url=url, hub_id=None))
+    before = await db.read(read_status)
     stop = asyncio.Event()
     link = asyncio.create_task(keep_link(db, settings, paths, HubTime(), stop))
     waiting = asyncio.create_task(until_acked(db, goal, before, limit_s))

@@ -149,3 +149,18 @@ def test_what_waits_for_the_hub_is_counted_whatever_its_stream(spoke: Spoke, nod
     assert spoke("call", "hub/sessions.list")[0] == 0
     streams = {row["topic"]: row for row in json.loads(spoke("sync", "status", "--json")[1])["streams"]}
     assert streams["calls>hub"]["unsent"] == 1
+
+
+def test_now_is_not_content_with_an_old_word_of_the_hub(spoke: Spoke, node: Path, tmp_path: Path) -> None:
+    """Everything was acknowledged, a killed process left the state `live`, and then the key was revoked."""
+    folder = tmp_path / "data-of-hub" / "hub"
+    with serving(folder) as (url, key):
+        join(spoke, tmp_path, url, key)
+        spoke("record", "--", "true")
+        assert spoke("sync", "now")[0] == 0
+        db = open_tenant_database(node / "tenant-local.db")
+        with db.transaction() as tx:
+            tx.execute("UPDATE link_status SET state = 'live'")
+        db.close()
+        assert spoke("--data-dir", str(tmp_path / "data-of-hub"), "hub", "key", "revoke", "edge")[0] == 0
+        assert spoke("sync", "now")[0] == ExitCode.DENIED
