@@ -28,7 +28,7 @@ def reidentify(context: Context, yes: bool, as_json: bool) -> None:
     removed; then it joins like any new machine: spoke join URL --token-file FILE. What the hub had acknowledged when
     the copy was made stays the other node's; what it had not is kept here and sent as this node's, once. An event that
     the other node has sent since the copy is at the hub twice then, once of each node: nobody can know that here.
-    Refused while a process runs the services. Run it on one of the copies, never on both.
+    Refused while a process runs the services. Run it on the copy, not on the machine that is to keep its name.
     """
     from sync.spoke.reidentify import reidentify as change
 

@@ -67,8 +67,9 @@ def now_(context: Context, wait: bool, timeout: float, as_json: bool) -> None:
 
 def _late(link: LinkStatus, timeout: float) -> CommandError:
     why = f"{link.error_code}: {link.error}" if link.error else f"the link is {link.state}"
+    what = f"{of(link.unsent, 'event')} not acknowledged" if link.unsent else "the hub is not there"
     return CommandError(
-        f"after {timeout:g} s {of(link.unsent, 'event')} not acknowledged ({why})",
+        f"{what} after {timeout:g} s ({why})",
         hint=link.hint or "nothing is lost: try again, or look: spoke sync status",
         code=ExitCode.UNAVAILABLE if link.state in ("offline", "connecting") else ExitCode.TEMPORARY,
     )

@@ -260,20 +260,21 @@ class Hub:
         assert self._system is not None, "serving"
         assert self._desk is not None, "serving"
         assert self._reception is not None, "serving"
+        peer = _peer(connection)  # nobody knows it once the connection is gone
         if connection.subprotocol == enrolment.SUBPROTOCOL:
             await enrol.enrol(connection, self._system, self._desk)
             return
         try:
             await self._reception.serve(connection, self._principals.pop(connection, None))
         except LinkError as error:
-            log.warning("%s: %s: %s", _peer(connection), error.code, error)
+            log.warning("%s: %s: %s", peer, error.code, error)
             await _refuse(connection, error)
         except EngineError as error:
             # A failing disk: nothing was acknowledged, the spoke keeps its events and comes back.
-            log.error("%s: %s", _peer(connection), error)
+            log.error("%s: %s", peer, error)
             await _refuse(connection, LinkError(f"the hub cannot store events: {error}"))
         except ConnectionClosed:
-            log.info("%s has left", _peer(connection))
+            log.info("%s has left", peer)
 
     async def _review(self) -> None:
         """Sessions whose key was revoked end at once; those that are old show their key again."""

@@ -20,7 +20,7 @@ from storage.engine import Database
 from storage.engine.errors import DiskError, EngineError, FullError
 from sync.link import receiver as receiving
 from sync.link import sending
-from sync.link.errors import LinkError, SilentError, StorageFullError
+from sync.link.errors import LinkError, OverloadedError, SilentError, StorageFullError
 from sync.link.exchange import Answer, Exchange, Output, Refused, Send
 from sync.link.frames import (
     Call,
@@ -216,7 +216,7 @@ class Conversation:
             case Proof():
                 await self._handler.proved(event)
             case GoAway(retry_after_ms):
-                error = LinkError("the hub is stopping")
+                error = OverloadedError("the hub is stopping")
                 error.retry_after_ms = retry_after_ms
                 raise error
             case Unknown():
