@@ -9,7 +9,7 @@ from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.views.text import of
 from storage.process_lock import ProcessLock, holder
-from sync.spoke.status import NUDGE, LinkStatus, pause, read_status, resume, rewind
+from sync.spoke.status import LinkStatus, nudge, pause, read_status, resume, rewind
 
 
 @click.command(name="now")
@@ -52,7 +52,7 @@ def now_(context: Context, wait: bool, timeout: float, as_json: bool) -> None:
                 wait = True
             else:
                 with db.transaction() as tx:
-                    tx.notify(NUDGE, {})
+                    nudge(tx)
                 if wait:
                     asyncio.run(until_acked(db, wanted, before, timeout))
         except StillBehindError as error:

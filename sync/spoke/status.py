@@ -22,6 +22,8 @@ NUDGE = "link:now"
 """Channel: whoever waits to dial again tries at once."""
 AGAIN = "link:again"
 """Channel: whoever has a session ends it and begins another one, which compares positions anew."""
+CHANNELS = (PAUSED, NUDGE, AGAIN)
+"""What the uplink hears of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def pause(tx: Transaction, at_ms: int) -> bool:
     if find_fact(tx, PAUSED) is not None:
         return False
     tx.execute("INSERT INTO node_facts VALUES (?, ?)", (PAUSED, str(at_ms)))
-    tx.notify(PAUSED, {"paused": True})
+    tx.notify("link_paused", {"paused": True})
     return True
 
 
@@ -108,8 +110,13 @@ def resume(tx: Transaction) -> bool:
     tx.execute("DELETE FROM node_facts WHERE name = ?", (PAUSED,))
     if not tx.changes:
         return False
-    tx.notify(PAUSED, {"paused": False})
+    tx.notify("link_paused", {"paused": False})
     return True
+
+
+def nudge(tx: Transaction) -> None:
+    """Have a link that waits for its next attempt try at once."""
+    tx.notify("link:now", {})
 
 
 def rewind(tx: Transaction, topic: str) -> bool:
@@ -120,7 +127,7 @@ def rewind(tx: Transaction, topic: str) -> bool:
     """
     tx.execute("DELETE FROM link_positions WHERE topic = ?", (topic,))
     known = tx.changes > 0
-    tx.notify(AGAIN, {"topic": topic})
+    tx.notify("link:again", {"topic": topic})
     tx.touch("link", "status")
     return known
 

@@ -13,7 +13,7 @@ from storage.tenants import open_tenant_database
 from sync.link import receiver
 from sync.logs.incoming import IncomingLogs
 from sync.spoke import uplink
-from sync.spoke.status import NUDGE, acked_position, pause, read_status, resume, rewind
+from sync.spoke.status import acked_position, nudge, pause, read_status, resume, rewind
 from tests.sync.rig import LIMIT_S, compared, in_sync, make_key, running_hub, running_uplink, status_when, waited
 
 
@@ -83,7 +83,7 @@ async def test_a_nudge_dials_at_once_and_a_commit_of_another_process_does_not(
         assert dialled == 1
         async with running_hub(tmp_path / "hub", port):
             with other.transaction() as tx:
-                tx.notify(NUDGE, {})
+                nudge(tx)
             await status_when(tenant, in_sync)
         tenant.wake.remove(seen)
     other.close()
