@@ -12,8 +12,12 @@ from app.cli.exit_codes import ExitCode
 from storage.process_lock import ProcessLock
 from storage.tenants import node_id, open_system_database, open_tenant_database
 from sync.hub.keys import operator
-from tests.app.cli.joinable import serving
+from sync.link.device import load_device_key, open_device_key
+from sync.spoke.reidentify import KEY_OF_ANOTHER
+from sync.spoke.status import STATES, State, write_status
+from tests.app.cli.joinable import joinable, serving
 from tests.app.cli.test_cli import Spoke, check_refused, node, spoke
+from tests.sync.joining import token
 
 __all__ = ["node", "spoke"]
 
@@ -164,3 +168,37 @@ def test_now_is_not_content_with_an_old_word_of_the_hub(spoke: Spoke, node: Path
         db.close()
         assert spoke("--data-dir", str(tmp_path / "data-of-hub"), "hub", "key", "revoke", "edge")[0] == 0
         assert spoke("sync", "now")[0] == ExitCode.DENIED
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_of_the_link_is_told(spoke: Spoke, node: Path, state: State) -> None:
+    node.mkdir()
+    if state != "unpaired":
+        db = open_tenant_database(node / "tenant-local.db")
+        with db.transaction() as tx:
+            code = "REVOKED" if state == "refused" else None
+            write_status(tx, state=state, at_ms=1, hub_url="wss://hub.example", hub_id="h", error_code=code, error=code)
+        db.close()
+    with ProcessLock(node / "daemon.lock"):
+        for command in (("sync", "status"), ("status",)):
+            code_, out, _ = spoke(*command)
+            assert (code_, state.upper() in out) == (0, True), out
+        assert json.loads(spoke("sync", "status", "--json")[1])["state"] == state
+
+
+def test_joining_after_a_reidentify_that_a_crash_cut_makes_a_new_key(spoke: Spoke, node: Path, tmp_path: Path) -> None:
+    """The file has its new identity already, and the other node's key lies beside it still."""
+    spoke("record", "--", "true")
+    other = open_device_key(node / "device.pem")
+    db = open_tenant_database(node / "tenant-local.db")
+    with db.transaction() as tx:
+        tx.execute("INSERT INTO node_facts VALUES (?, 'the other node')", (KEY_OF_ANOTHER,))
+    db.close()
+    with joinable(tmp_path / "hub") as (url, system, own):
+        (tmp_path / "token.txt").write_text(token(system, own.pin).text)
+        assert spoke("join", url, "--token-file", str(tmp_path / "token.txt"))[0] == 0
+        mine = load_device_key(node / "device.pem")
+        assert mine.public != other.public
+        (tmp_path / "token.txt").write_text(token(system, own.pin).text)
+        assert spoke("join", url, "--token-file", str(tmp_path / "token.txt"))[0] == 0
+        assert load_device_key(node / "device.pem").public == mine.public  # this one is its own

@@ -117,3 +117,14 @@ async def test_an_uplink_that_stops_waits_for_what_is_on_its_way(
             group.create_task(let_go())
         status = await tenant.read(read_status)
     assert (status.state, status.unsent, status.streams[0].acked_offset) == ("offline", 1, 10)
+
+
+async def test_a_hub_that_stops_says_so(tenant: Database, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "hub")
+    async with running_hub(tmp_path / "hub") as hub:
+        port = hub.port
+    async with running_uplink(tenant, port, key):
+        async with running_hub(tmp_path / "hub", port):
+            await status_when(tenant, in_sync)
+        status = await status_when(tenant, lambda status: status.state == "offline" and status.breaks == 1)
+    assert (status.error_code, "nothing is lost" in (status.hint or "")) == ("OVERLOADED", True)
