@@ -53,7 +53,7 @@ def join(
     if as_json:
         print_json({"url": url, "nodeId": node_id})
     else:
-        say(f"joined {url} — start the link: spoke run")
+        say(f"joined {url} as {context.settings().name} — start the link: spoke run")
 
 
 def _with_token(context: Context, url: str, text: str) -> str:
