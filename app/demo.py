@@ -25,8 +25,8 @@ from storage import engine
 from storage.engine import Database
 from storage.tenants import node_id
 from sync.hub.compare import Comparison, compare
+from sync.spoke.status import LOGS as TOPICS
 from sync.spoke.status import read_status
-from sync.spoke.streams import LOGS as TOPICS
 
 T = TypeVar("T")
 

@@ -155,7 +155,7 @@ def _hub() -> str:
                 link = Uplink(node, dialling=dialling, name="selftest", agent="selftest", random=lambda: 0.0)
                 group.create_task(link.run(stop))
                 node.stream("call-protocol").publish({"type": "selftest"})
-                waiter = node.wake.add([("link", "status")])
+                waiter = node.wake.add(None)  # acknowledgements are noted after the state
                 while True:
                     waiter.clear()
                     status = await node.read(read_status)

@@ -120,7 +120,7 @@ async def sync_all(db: Database, url: str, key: str) -> None:
     stop = asyncio.Event()
     link = Uplink(db, dialling=Dialling((url,), api_key=key), name="bench", agent="bench", random=lambda: 0.0)
     task = asyncio.create_task(link.run(stop))
-    waiter = db.wake.add([("link", "status")])
+    waiter = db.wake.add(None)
     while True:
         waiter.clear()
         status = await db.read(read_status)

@@ -22,7 +22,7 @@ LATEST = len(tenant.MIGRATIONS)
 
 @dataclass(frozen=True, slots=True)
 class TenantFile:
-    """A tenant's file as it was seen last."""
+    """A tenant's file as it was seen last; `updated_at` in unix seconds."""
 
     slug: str
     schema_version: int | None
@@ -90,6 +90,9 @@ def _note(
 
 
 def list_tenant_files(source: Snapshot) -> list[TenantFile]:
-    """Every tenant's file that was seen, by slug."""
-    rows = source.rows("SELECT slug, schema_version, state, error, updated_at FROM tenant_files ORDER BY slug")
+    """Every tenant, by slug, with its file as it was seen last; state `empty` where none was made yet."""
+    rows = source.rows(
+        "SELECT o.slug, f.schema_version, coalesce(f.state, 'empty'), f.error, coalesce(f.updated_at, o.created_at)"
+        " FROM organizations o LEFT JOIN tenant_files f ON f.org_id = o.id ORDER BY o.slug"
+    )
     return [TenantFile(*row) for row in rows]

@@ -15,6 +15,7 @@ from storage.engine import Database
 from storage.events import call_events, session_events
 from storage.graphs import types, writing
 from storage.identity import accounts, api_keys, audit
+from sync.spoke import status
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "events.md").read_text()
@@ -48,7 +49,8 @@ def told() -> set[str]:
 def test_channels() -> None:
     listed = table("Channels")
     assert {name for _, name in listed} == told()
-    assert listed == {("tenant", name) for name in tenant.CHANNELS} | {("system", name) for name in hub.CHANNELS}
+    heard = {("tenant", name) for name in (*tenant.CHANNELS, *status.CHANNELS)}
+    assert listed == heard | {("system", name) for name in hub.CHANNELS}
 
 
 def test_streams() -> None:

@@ -89,7 +89,7 @@ def call(
 
 def _call_hub(context: Context, name: str, value: Any, wanted: Wanted) -> None:
     from sync.calls.access import owner
-    from sync.durable.messages import HUB
+    from sync.durable.topics import HUB
     from sync.spoke.status import read_status
 
     with context.database() as db:

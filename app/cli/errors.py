@@ -48,6 +48,8 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (link.UnauthorizedError, ExitCode.DENIED),
     (link.JoinRefusedError, ExitCode.DENIED),
     (link.RevokedError, ExitCode.DENIED),
+    (link.KeyExpiredError, ExitCode.DENIED),
+    (link.IdentityConflictError, ExitCode.DENIED),
     (link.TokenError, ExitCode.DATA),
     (link.CertificateError, ExitCode.CONFIG),
     (link.DeviceKeyError, ExitCode.CONFIG),

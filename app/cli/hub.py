@@ -18,7 +18,9 @@ from app.cli.hub_delegation import delegation
 from app.cli.hub_devices import devices, revoke_node
 from app.cli.hub_files import hub_directory, system_file
 from app.cli.hub_init import init
+from app.cli.hub_tenant import tenant, tenants
 from app.cli.hub_token import token
+from app.cli.hub_views import gaps, rejected, spokes, status
 
 if TYPE_CHECKING:
     from sync.hub.server import Hub
@@ -214,61 +216,12 @@ def rotate(context: Context, key_id: str, grace: int, as_json: bool) -> None:
         say("keep it: it cannot be shown again")
 
 
-@hub.command()
-@json_option
-@click.pass_obj
-def tenants(context: Context, as_json: bool) -> None:
-    """List the tenants' files: the version of their schema, and what waits or failed.
-
-    \b
-    Example:
-      spoke hub tenants
-    """
-    from storage.tenant_files import LATEST, list_tenant_files, plan_migrations
-
-    with system_file(context) as db:
-        plan_migrations(db, hub_directory(context))
-        with db.snapshot() as snapshot:
-            found = list_tenant_files(snapshot)
-    if as_json:
-        print_json(camel(found))
-        return
-    if not found:
-        say("no tenant has a file yet — make a key: spoke hub key create NAME --tenant TENANT")
-    for file in found:
-        version = "?" if file.schema_version is None else str(file.schema_version)
-        click.echo(f"{file.slug:<24} schema {version}/{LATEST}  {file.state:<8} {file.error or ''}".rstrip())
-
-
 hub.add_command(calls)
 hub.add_command(operations)
-
-
-@hub.command()
-@json_option
-@click.pass_obj
-def spokes(context: Context, as_json: bool) -> None:
-    """List the spokes that ever sent something, and how many events of theirs are here.
-
-    \b
-    Example:
-      spoke hub spokes --json
-    """
-    from app.views.hub import list_spokes
-
-    found = list_spokes(hub_directory(context))
-    if as_json:
-        print_json(camel(found))
-        return
-    if not found:
-        say("no spoke has been here yet — make a key: spoke hub key create NAME")
-    for row in found:
-        state = "connected" if row.connected else "away"
-        click.echo(f"{row.tenant:<12} {row.name:<24} {state:<10} {row.events:>10} events")
-
-
 hub.add_command(call_)
 hub.add_command(init)
 hub.add_command(token)
 hub.add_command(devices)
 hub.add_command(revoke_node)
+for command in (status, spokes, gaps, rejected, tenant, tenants):
+    hub.add_command(command)

@@ -53,7 +53,7 @@ def join(
     if as_json:
         print_json({"url": url, "nodeId": node_id})
     else:
-        say(f"joined {url} — start the link: spoke run")
+        say(f"joined {url} as {context.settings().name} — start the link: spoke run")
 
 
 def _with_token(context: Context, url: str, text: str) -> str:
@@ -69,10 +69,12 @@ def _with_token(context: Context, url: str, text: str) -> str:
     from sync.link.token import parse
     from sync.spoke.join import join as enrol
     from sync.spoke.ratchet import load_ratchet, save_ratchet
+    from sync.spoke.reidentify import drop_foreign_key
 
     token = parse(text)
     settings = context.settings()
     with context.database() as db:
+        drop_foreign_key(db, context.paths.device_key)
         key = open_device_key(context.paths.device_key)
         with db.snapshot() as snapshot:
             me = node_id(snapshot)

@@ -1,11 +1,17 @@
-"""`spoke sync`."""
+"""`spoke sync`: how the link stands, and what is known of the hub."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from app.cli.context import Context, camel, json_option, now, print_json
+from app.cli.context import Context, camel, json_option, now, print_json, say
+from app.cli.errors import CommandError
+from app.cli.sync_now import now_, pause_, resume_, rewind_
+from app.views.generations import generation_lines, read_generations
 from app.views.link import link_details
+from app.views.text import clip, count, of, safe, since
 from storage.process_lock import holder
 from sync.spoke.status import read_status
 
@@ -20,6 +26,10 @@ def sync() -> None:
     """
 
 
+for command in (now_, pause_, resume_, rewind_):
+    sync.add_command(command)
+
+
 @sync.command()
 @json_option
 @click.pass_obj
@@ -31,11 +41,119 @@ def status(context: Context, as_json: bool) -> None:
       spoke sync status --json
 
     `unsent` are events that the hub does not have on its disk; an event counts as sent when the hub said that it has.
+    `generation` counts the lives of a log (spoke sync generations), `refused` are events in the hub's quarantine
+    (spoke sync rejected), a gap is where events were gone here before the hub had them. The states: unpaired, offline,
+    connecting, authenticating, catching-up, live, draining, refused(CODE), paused; STOPPED: no process runs the link.
     """
     with context.database() as db, db.snapshot() as snapshot:
         link = read_status(snapshot)
+        lives = read_generations(snapshot)
     pid = holder(context.paths.daemon_lock)
     if as_json:
-        print_json({**camel(link), "unsent": link.unsent, "daemonPid": pid})
+        print_json({**camel(link), "unsent": link.unsent, "daemonPid": pid, "generations": camel(lives)})
     else:
         click.echo("\n".join(link_details(link, round(now().timestamp() * 1000), running=pid is not None)))
+
+
+@sync.command()
+@click.argument("topic", required=False)
+@json_option
+@click.pass_obj
+def generations(context: Context, topic: str | None, as_json: bool) -> None:
+    """The lives of the logs of this node, or of one, and what each branched from.
+
+    \b
+    Example:
+      spoke sync generations call-protocol
+
+    A log begins a new one (first) when it was restored and wrote on, when two copies of it went different ways
+    (diverged), when an old copy has something to say (stale), when events were gone before the hub had them (gap), and
+    when a copy became a node of its own (reidentified). Nothing is overwritten: the hub keeps every generation.
+    """
+    with context.database() as db, db.snapshot() as snapshot:
+        found = read_generations(snapshot, topic)
+    if as_json:
+        print_json(camel(found))
+    elif not found:
+        say("no generations yet: they begin with the first session with a hub")
+    else:
+        click.echo("\n".join(generation_lines(found)))
+
+
+@sync.command()
+@json_option
+@click.pass_obj
+def verify(context: Context, as_json: bool) -> None:
+    """Recompute the hashes of every log from its events, and compare.
+
+    \b
+    Example:
+      spoke sync verify
+
+    Compared with the hub's last acknowledgement, which this node has noted, and with the hashes noted on the way.
+    `same` proves that the hub has acknowledged exactly the events that are here, every byte, in this order, up to that
+    offset. It proves nothing of the hub's file since then (that is compared at the beginning of each session), nor of
+    events behind it. Exits with 1 when something differs.
+    """
+    from sync.logs.verifying import verify as verify_log
+
+    with context.database() as db, db.snapshot() as snapshot:
+        link = read_status(snapshot)
+        topics = [str(topic) for (topic,) in snapshot.rows("SELECT DISTINCT topic FROM link_generations")]
+        found = [verify_log(snapshot, topic, link.hub_id) for topic in topics]
+    if as_json:
+        print_json([{**camel(one), "good": one.good} for one in found])
+    elif not found:
+        say("nothing to compare with: no hub has acknowledged anything yet")
+    else:
+        for one in found:
+            words = {
+                "same": f"same as what the hub acknowledged, up to {count(one.hub_offset or 0)}",
+                "differs": f"DIFFERS from what the hub acknowledged at {count(one.hub_offset or 0)}",
+                "unknown": "the hub's word is not known, or too old to be compared",
+            }[one.hub]
+            line = f"{safe(one.topic):<16} {of(one.events, 'event')}, hashes compared: {count(one.notes)}; {words}"
+            click.echo(line + (f"; first difference at {count(one.differs_at)}" if one.differs_at is not None else ""))
+    if not all(one.good for one in found):
+        raise CommandError(
+            "a log is not what was noted of it: rows were changed behind our back",
+            hint="keep a copy of the file and check the disk; the next session begins a generation where they part",
+        )
+
+
+@sync.command()
+@json_option
+@click.pass_obj
+def rejected(context: Context, as_json: bool) -> None:
+    """Events of ours that the hub could not read: they lie in its quarantine.
+
+    \b
+    Example:
+      spoke sync rejected
+
+    They stay where they are here too, and everything behind them is sent. On the hub: spoke hub rejected
+    """
+    with context.database() as db, db.snapshot() as snapshot:
+        rows = snapshot.rows(
+            "SELECT r.topic, r.offset, r.code, r.detail, r.noted_at, s.key, s.payload FROM link_refusals r"
+            " LEFT JOIN _honker_stream s ON s.offset = r.offset AND s.topic = r.topic ORDER BY r.topic, r.offset"
+        )
+    names = ("topic", "offset", "code", "detail", "notedAtMs", "key", "payload")
+    found: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
+    for one in found:
+        one["payload"] = None if one["payload"] is None else _text(one["payload"])
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        say("the hub has refused none of our events")
+    now_ms = round(now().timestamp() * 1000)
+    for one in found:
+        payload = "(deleted here)" if one["payload"] is None else clip(safe(one["payload"][:200]), 60)
+        when = since(one["notedAtMs"], now_ms)
+        click.echo(f"{safe(one['topic'])} {one['offset']}  {one['code']}: {safe(one['detail'])}  {when}  {payload}")
+
+
+def _text(value: object) -> str:
+    """Foreign programs can put bytes into a row."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -17,8 +17,7 @@ from storage.engine.wake import Topic, Waiter
 from storage.projections.projection import Projection
 from sync.durable import caller
 from sync.durable.callee import Callee
-from sync.durable.catalogue import TOPIC as NODE
-from sync.durable.messages import CALLS, HUB, RESULTS
+from sync.durable.topics import CALLS, HUB, NODE, RESULTS
 
 MAX_RUNNING = 16
 """Calls of one file that run at once: lanes that are slow do not hold up others, until there are so many of them."""

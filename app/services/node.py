@@ -50,7 +50,7 @@ def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Servic
     if hub.url is not None:
         # The link tells it when it hears the hub's time; until then calls with a deadline wait.
         hub_time = HubTime()
-        found["uplink"] = partial(_keep_link, db, settings, paths, hub_time)
+        found["uplink"] = partial(keep_link, db, settings, paths, hub_time)
         found["callee"] = partial(_answer_hub, db, settings, paths, hub_time)
         found["caller"] = partial(
             durable_calls.hear, db, durable_calls.hub_alone, lambda peer: [caller.results(peer, wall_ms)], hub_time
@@ -58,7 +58,12 @@ def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Servic
     return found
 
 
-async def _keep_link(db: Database, settings: Settings, paths: Paths, hub_time: HubTime, stop: asyncio.Event) -> None:
+async def keep_link(db: Database, settings: Settings, paths: Paths, hub_time: HubTime, stop: asyncio.Event) -> None:
+    """Keep the link to the hub until `stop`; one process per data directory.
+
+    Raises:
+        DeviceKeyError: this node's key cannot be read.
+    """
     # Imported late: it costs 100 ms, and a node without a hub does without.
     from app.operations import node_registry
     from app.services import live_calls

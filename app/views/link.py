@@ -3,42 +3,64 @@
 from __future__ import annotations
 
 from app.views.text import ago, count, duration, of, safe, since
-from sync.spoke.status import LinkStatus
+from sync.spoke.status import LinkStatus, State, StreamStatus
 
-GLYPHS = {"live": "●", "catching-up": "◐", "connecting": "◌", "offline": "○", "refused": "✗", "unpaired": "·"}
-ASCII_GLYPHS = {"live": "*", "catching-up": "~", "connecting": "?", "offline": "o", "refused": "x", "unpaired": "."}
+GLYPHS: dict[State, str] = {
+    "unpaired": "·",
+    "offline": "○",
+    "connecting": "◌",
+    "authenticating": "◍",
+    "catching-up": "◐",
+    "live": "●",
+    "draining": "◑",
+    "refused": "✗",
+    "paused": "‖",
+}
+ASCII_GLYPHS: dict[State, str] = {
+    "unpaired": ".",
+    "offline": "o",
+    "connecting": "?",
+    "authenticating": "@",
+    "catching-up": "~",
+    "live": "*",
+    "draining": "v",
+    "refused": "x",
+    "paused": "=",
+}
+SKEW_MS = 60_000
+"""A clock that differs by more from the hub's is worth a line: deadlines and certificates are judged by it."""
 
 
 def link_line(link: LinkStatus, now_ms: int, *, running: bool, ascii_only: bool = False) -> str:
-    """One line: glyph, word, and what a person wants to know next.
+    """One line: glyph, the state as it is called everywhere, and what a person wants to know next.
 
     `running` says whether some process runs the link; without one its last word is history.
     """
     glyphs = ASCII_GLYPHS if ascii_only else GLYPHS
     unsent = f"{count(link.unsent)} unsent"
     if link.state == "unpaired":
-        return (
-            f"{glyphs['unpaired']} NO HUB · {count(link.unsent)} events wait"
-            if link.unsent
-            else f"{glyphs['unpaired']} NO HUB"
-        )
+        waiting = f" · {count(link.unsent)} events wait" if link.unsent else ""
+        return f"{glyphs['unpaired']} UNPAIRED (no hub){waiting}"
     if not running:
-        return f"{glyphs['offline']} STOPPED · {unsent}"
-    glyph = glyphs[link.state]
+        return f"{glyphs['offline']} STOPPED{' (paused)' if link.paused_at_ms is not None else ''} · {unsent}"
+    word = f"{glyphs[link.state]} {link.state.upper()}"
     match link.state:
         case "live":
-            return f"{glyph} ONLINE" + (f" · {unsent}" if link.unsent else "")
-        case "catching-up":
-            return f"{glyph} SYNCING · {unsent}"
-        case "connecting":
-            return f"{glyph} CONNECTING · {unsent}"
+            return word + (f" · {unsent}" if link.unsent else "")
         case "refused":
-            return f"{glyph} REFUSED {link.error_code} · {unsent}"
+            return f"{word}({link.error_code}){_retry(link, now_ms)} · {unsent}"
+        case "offline":
+            return f"{word} {ago(link.since_ms, now_ms)}{_retry(link, now_ms)} · {unsent}"
+        case "paused":
+            return f"{word} {ago(link.since_ms, now_ms)} · {unsent}"
         case _:
-            wait = ""
-            if link.retry_at_ms is not None and link.retry_at_ms > now_ms:
-                wait = f" · retry in {duration(link.retry_at_ms - now_ms)}"
-            return f"{glyph} OFFLINE {ago(link.since_ms, now_ms)}{wait} · {unsent}"
+            return f"{word} · {unsent}"
+
+
+def _retry(link: LinkStatus, now_ms: int) -> str:
+    if link.retry_at_ms is None or link.retry_at_ms <= now_ms:
+        return ""
+    return f" · retry in {duration(link.retry_at_ms - now_ms)}"
 
 
 def link_details(link: LinkStatus, now_ms: int, *, running: bool) -> list[str]:
@@ -48,18 +70,34 @@ def link_details(link: LinkStatus, now_ms: int, *, running: bool) -> list[str]:
         lines.append("Everything works without a hub. To join one: spoke join wss://HOST")
     if link.hub_url:
         lines.append(f"hub        {safe(link.hub_url)}")
-    if not running and link.state != "unpaired":
+    if link.paused_at_ms is not None:
+        lines.append(f"paused     {since(link.paused_at_ms, now_ms)}; to go on: spoke sync resume")
+    elif not running and link.state != "unpaired":
         lines.append("No process runs the link. Start it: spoke run")
     if link.error is not None:
         lines.append(f"problem    {link.error_code}: {safe(link.error)}")
         if link.hint:
             lines.append(f"           {link.hint}")
-    for stream in link.streams:
-        acked = "never acked" if stream.acked_at_ms is None else f"acked {since(stream.acked_at_ms, now_ms)}"
-        lines.append(
-            f"{stream.topic:<16} at {count(stream.last_offset)}, hub has {count(stream.acked_offset)},"
-            f" {count(stream.unsent)} unsent, {acked}"
-        )
+    if link.skew_ms is not None and abs(link.skew_ms) > SKEW_MS:
+        way = "ahead of" if link.skew_ms > 0 else "behind"
+        lines.append(f"clock      this machine's is {duration(abs(link.skew_ms))} {way} the hub's")
+    lines += [_stream_line(stream, now_ms) for stream in link.streams]
     if link.breaks:
         lines.append(f"the link broke {of(link.breaks, 'time')}")
     return lines
+
+
+def _stream_line(stream: StreamStatus, now_ms: int) -> str:
+    """Never "synced": what the hub said that it has on its disk, and when it said so."""
+    acked = "never acked" if stream.acked_at_ms is None else f"acked {since(stream.acked_at_ms, now_ms)}"
+    parts = [
+        f"at {count(stream.last_offset)}, hub has {count(stream.acked_offset)}, {count(stream.unsent)} unsent",
+        acked,
+    ]
+    if stream.generation > 1:
+        parts.append(f"generation {stream.generation}")
+    if stream.refused:
+        parts.append(f"{count(stream.refused)} refused")
+    if stream.gaps:
+        parts.append(of(stream.gaps, "gap"))
+    return f"{safe(stream.topic):<16} {', '.join(parts)}"

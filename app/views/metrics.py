@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.engine import Snapshot
-from sync.spoke.status import read_status
+from sync.spoke.status import STATES, read_status
 
 _LAST_OFFSETS = """
 WITH RECURSIVE topics(name) AS (
@@ -71,10 +71,16 @@ def _work(snapshot: Snapshot) -> Iterator[Metric]:
 
 def _link(snapshot: Snapshot) -> Iterator[Metric]:
     link = read_status(snapshot)
+    for state in STATES:
+        yield Metric("spoke_link_state", "1 for the state that the link is in.", state == link.state, {"state": state})
     if link.state == "unpaired":
         return
-    yield Metric("spoke_link_connected", "1 while the hub is reached.", link.state in ("live", "catching-up"))
+    yield Metric(
+        "spoke_link_connected", "1 while the hub is reached.", link.state in ("live", "catching-up", "draining")
+    )
     yield Metric("spoke_link_breaks", "How often the connection was lost.", link.breaks)
     for stream in link.streams:
         labels = {"topic": stream.topic}
         yield Metric("spoke_link_unsent_events", "Events that the hub does not have on disk.", stream.unsent, labels)
+        yield Metric("spoke_link_refused_events", "Events in the hub's quarantine.", stream.refused, labels)
+        yield Metric("spoke_link_gaps", "How often events were gone before they were sent.", stream.gaps, labels)

@@ -15,8 +15,16 @@ class UnknownIdentityError(IdentityError, LookupError):
     hint = "`spoke hub key list` shows the keys that there are"
 
 
+class BadNameError(IdentityError):
+    """A name that cannot be part of a file's name or of an address."""
+
+    hint = "choose one such as acme or workshop-pc"
+
+
 class TakenError(IdentityError):
     """There is one of that name already."""
+
+    hint = "use that one, or choose another name"
 
 
 class KeyRefusedError(IdentityError):

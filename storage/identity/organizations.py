@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from storage.engine import Snapshot, Transaction
 from storage.identity.accounts import find_account
 from storage.identity.audit import audit
-from storage.identity.errors import IdentityError, TakenError, UnknownIdentityError
+from storage.identity.errors import BadNameError, IdentityError, TakenError, UnknownIdentityError
 
 Level: TypeAlias = Literal["owner", "admin", "member"]
 
@@ -32,10 +32,10 @@ def check_name(name: str) -> str:
     """Return a name that may be a slug.
 
     Raises:
-        IdentityError: this one may not.
+        BadNameError: this one may not.
     """
     if not NAME.fullmatch(name):
-        raise IdentityError(f"{name[:60]!r} is not a name: small letters, digits and '-', at most 48")
+        raise BadNameError(f"{name[:60]!r} is not a name: small letters, digits and '-', at most 48")
     return name
 
 

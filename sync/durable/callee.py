@@ -41,9 +41,10 @@ from sync.calls.recorder import Outcome, Recorder
 from sync.calls.registry import Registry, validate
 from sync.durable import received
 from sync.durable.errors import IndeterminateError
-from sync.durable.messages import CALLEE, calls_from, decode_request
+from sync.durable.messages import CALLEE, decode_request
 from sync.durable.received import Received
 from sync.durable.states import State
+from sync.durable.topics import calls_from
 
 log = logging.getLogger("spoke.callee")
 

@@ -30,8 +30,9 @@ from sync.durable.errors import (
     QuotaExceededError,
     TooLargeError,
 )
-from sync.durable.messages import CALLER, Request, Result, calls_to, decode_result, results_from
+from sync.durable.messages import CALLER, Request, Result, decode_result
 from sync.durable.states import ENDED, State, hear, may_move
+from sync.durable.topics import calls_to, results_from
 from sync.link.chain import MAX_EVENT_BYTES
 
 QUOTA = 1_000

@@ -17,8 +17,8 @@ from storage.operations.document import describe
 from storage.projections.projection import Projection, reject
 from storage.tenants import find_fact
 from sync.calls.registry import Registry
+from sync.durable.topics import NODE
 
-TOPIC = "node"
 CONSUMER = "catalogue@hub"
 PUBLISHED = "catalogue_published"
 """The fact that holds the hash of what was said last."""
@@ -58,9 +58,9 @@ def catalogue(registry: Registry) -> str:
 def publish(tx: Transaction, text: str) -> bool:
     """Append the event if it says something new; whether it did. The fact and the event are there together."""
     said = hashlib.sha256(text.encode()).hexdigest()
-    if find_fact(tx, PUBLISHED) == said and last_offset(tx, TOPIC) > 0:
+    if find_fact(tx, PUBLISHED) == said and last_offset(tx, NODE) > 0:
         return False
-    append_event(tx, TOPIC, None, text)
+    append_event(tx, NODE, None, text)
     tx.execute(
         "INSERT INTO node_facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (PUBLISHED, said),
@@ -70,7 +70,7 @@ def publish(tx: Transaction, text: str) -> bool:
 
 def offers(node_id: str) -> Projection:
     """The hub's consumer of what a spoke says it offers."""
-    return Projection(CONSUMER, f"{TOPIC}@{node_id}", partial(_apply, node_id))
+    return Projection(CONSUMER, f"{NODE}@{node_id}", partial(_apply, node_id))
 
 
 def list_offered(source: Snapshot) -> list[Offered]:

@@ -22,31 +22,6 @@ CALLEE = "callee@durable"
 CALLER = "caller@durable"
 """The consumers of what arrives: their positions say what is done with."""
 
-CALLS, RESULTS = "calls", "results"
-"""The streams, as they are called on the link."""
-HUB = "hub"
-"""What a spoke calls its hub. The hub calls a spoke by its node id."""
-
-
-def calls_to(peer: str) -> str:
-    """The topic of our calls to a peer."""
-    return f"{CALLS}>{peer}"
-
-
-def calls_from(peer: str) -> str:
-    """The topic in which a peer's calls arrive."""
-    return f"{CALLS}@{peer}"
-
-
-def results_to(peer: str) -> str:
-    """The topic of our results for a peer."""
-    return f"{RESULTS}>{peer}"
-
-
-def results_from(peer: str) -> str:
-    """The topic in which a peer's results arrive."""
-    return f"{RESULTS}@{peer}"
-
 
 class Request(CallRequested, frozen=True, rename="camel", omit_defaults=True, kw_only=True, tag="call.requested"):
     """`call.requested` of a durable call. `identity` says on whose behalf, for people; the callee does not go by it."""

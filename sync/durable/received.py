@@ -17,8 +17,9 @@ from storage.operations.spec import Execution
 from storage.tenants import find_fact
 from sync.calls.errors import CallFailed
 from sync.calls.events import local_envelope
-from sync.durable.messages import Request, Result, calls_from, kind_of, results_to
+from sync.durable.messages import Request, Result, kind_of
 from sync.durable.states import State, move
+from sync.durable.topics import calls_from, results_to
 from sync.link.chain import MAX_EVENT_BYTES
 
 

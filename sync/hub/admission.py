@@ -13,8 +13,9 @@ from storage.identity.devices import Device, Standing, find_device
 from storage.identity.errors import IdentityError
 from sync.hub.ratchets import load_ratchet, save_ratchet
 from sync.link import ratchet
-from sync.link.device import Rotation, verify_hello, verify_rotation
+from sync.link.device import verify_hello, verify_rotation
 from sync.link.errors import IdentityConflictError, KeyExpiredError, LinkError, RevokedError, UnauthorizedError
+from sync.link.frames import Rotation
 from sync.link.ratchet import Verdict
 
 

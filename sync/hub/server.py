@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from storage.engine import Database, Snapshot
+from storage.engine import Database, Snapshot, Transaction
 from storage.engine.errors import EngineError
 from storage.identity.api_keys import note_use
 from storage.process_lock import ProcessLock
@@ -159,6 +159,7 @@ class Hub:
                     close_timeout=2,
                     server_header=None,
                 ) as self._server:
+                    await self._system.run(self._note_address)
                     review = asyncio.create_task(self._review())
                     ready(self)
                     await stop.wait()
@@ -174,6 +175,12 @@ class Hub:
                     db.close()
                 self._tenants.clear()
                 self._system.close()
+
+    def _note_address(self, tx: Transaction) -> None:
+        """So that other programs (`spoke hub status`) know where this one listens."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        address = f"{'ws' if self._tls is None else 'wss'}://{host}:{self.port}"
+        tx.execute("INSERT OR REPLACE INTO hub_facts VALUES ('address', ?)", (address,))
 
     async def call(self, node_id: str, operation_id: str, value: Any, *, deadline_ms: int | None = None) -> str:
         """Call an operation of a spoke that is here, live; returns the call event (JSON) that ends it.
@@ -253,20 +260,21 @@ class Hub:
         assert self._system is not None, "serving"
         assert self._desk is not None, "serving"
         assert self._reception is not None, "serving"
+        peer = _peer(connection)  # nobody knows it once the connection is gone
         if connection.subprotocol == enrolment.SUBPROTOCOL:
             await enrol.enrol(connection, self._system, self._desk)
             return
         try:
             await self._reception.serve(connection, self._principals.pop(connection, None))
         except LinkError as error:
-            log.warning("%s: %s: %s", _peer(connection), error.code, error)
+            log.warning("%s: %s: %s", peer, error.code, error)
             await _refuse(connection, error)
         except EngineError as error:
             # A failing disk: nothing was acknowledged, the spoke keeps its events and comes back.
-            log.error("%s: %s", _peer(connection), error)
+            log.error("%s: %s", peer, error)
             await _refuse(connection, LinkError(f"the hub cannot store events: {error}"))
         except ConnectionClosed:
-            log.info("%s has left", _peer(connection))
+            log.info("%s has left", peer)
 
     async def _review(self) -> None:
         """Sessions whose key was revoked end at once; those that are old show their key again."""

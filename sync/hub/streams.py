@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from storage.engine import Snapshot, Transaction
 from storage.scopes import grants
-from sync.durable.messages import CALLS, RESULTS, calls_to, results_to
+from sync.durable.topics import CALLS, RESULTS, calls_to, results_to
 from sync.link.exchange import Outgoing
 
 MAX_FOLLOWED = 48

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from storage.private_file import read_private, write_private
 from sync.link.errors import DeviceKeyError
+from sync.link.frames import Rotation
 from sync.link.pin import UNREADABLE
 
 PUBLIC_BYTES = 32
@@ -119,14 +120,6 @@ def sign_renewal(key: DeviceKey, nonce: bytes, hub_id: str, node_id: str) -> byt
 def verify_renewal(public: bytes, signature: bytes, nonce: bytes, hub_id: str, node_id: str) -> bool:
     """Whether a nonce within a session was signed by this key."""
     return verifies(public, signature, RENEWAL, nonce, hub_id, node_id)
-
-
-class Rotation(msgspec.Struct, frozen=True, array_like=True):
-    """A request to replace a node's key, signed by the old one and by the new one."""
-
-    public: bytes
-    by_old: bytes
-    by_new: bytes
 
 
 def request_rotation(old: DeviceKey, new: DeviceKey, hub_id: str, node_id: str) -> Rotation:

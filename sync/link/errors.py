@@ -17,7 +17,7 @@ class LinkError(Exception):
 
     code: ClassVar[str] = "INTERNAL"
     permanent: ClassVar[bool] = False
-    hint: ClassVar[str] = ""
+    hint: ClassVar[str] = "it is tried again by itself; if it goes on, please report it with the logs of both ends"
     retry_after_ms: int | None = None
     """The other end asked to be left alone for so long."""
 
@@ -49,7 +49,7 @@ class UnauthorizedError(LinkError):
 
     code = "UNAUTHORIZED"
     permanent = True
-    hint = "make a key on the hub (`spoke hub key create NAME`) and give it to `spoke join`"
+    hint = "ask the hub's operator for a token (spoke hub token create) or a key (spoke hub key create); spoke join URL"
 
 
 class PlainTextError(LinkError):
@@ -77,7 +77,7 @@ class ParkedError(LinkError):
 
     code = "PARKED"
     permanent = True
-    hint = "it is tried again in 10 minutes; `spoke sync status` shows its generations"
+    hint = "it is tried again in 10 minutes; `spoke sync generations` shows them"
 
 
 class StorageFullError(LinkError):
@@ -113,7 +113,7 @@ class IdentityConflictError(LinkError):
 
     code = "IDENTITY_CONFLICT"
     permanent = True
-    hint = "stop the other copy, or give this one an identity of its own; what is recorded here waits and is not lost"
+    hint = "stop the other copy, or make this one a node of its own: spoke reidentify; nothing that waits here is lost"
 
 
 class RevokedError(LinkError):

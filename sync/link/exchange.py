@@ -104,6 +104,16 @@ class Exchange:
         self._receivers: dict[int, Receiver] = {}
         self._last_read = -1
         self._in_a_row = 0
+        self.winding_down = False
+
+    def wind_down(self) -> None:
+        """Begin to read no log any more: what is on its way is still acknowledged."""
+        self.winding_down = True
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing of ours is on its way."""
+        return not any(sender.under_way for sender in self.senders)
 
     @property
     def settled(self) -> bool:
@@ -197,7 +207,7 @@ class Exchange:
 
     def _next_read(self) -> ReadLog | None:
         """One read at a time: what is read is sent before it is decided what is read next."""
-        if any(sender.awaits_log for sender in self.senders):
+        if self.winding_down or any(sender.awaits_log for sender in self.senders):
             return None
         waiting = [sender for sender in self.senders if sender.wants_log()]
         if not waiting:

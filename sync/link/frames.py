@@ -24,7 +24,6 @@ from typing import Any, TypeAlias
 import msgspec
 
 from sync.link.chain import LogEvent
-from sync.link.device import Rotation
 from sync.link.errors import MalformedError, TooLargeError
 from sync.link.lineage import Generation
 
@@ -260,6 +259,14 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, tag=22):
     message: str
     stream: int | None = None
     retry_after_ms: int | None = None
+
+
+class Rotation(msgspec.Struct, frozen=True, array_like=True):
+    """A request to replace a node's key, signed by the old one and by the new one."""
+
+    public: bytes
+    by_old: bytes
+    by_new: bytes
 
 
 class RotateKey(msgspec.Struct, frozen=True, array_like=True, tag=23):

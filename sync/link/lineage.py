@@ -17,10 +17,10 @@ from sync.link.errors import MalformedError
 
 MAX_GENERATIONS = 256
 
-Reason: TypeAlias = Literal["first", "restored", "diverged", "stale", "gap"]
+Reason: TypeAlias = Literal["first", "restored", "diverged", "stale", "gap", "reidentified"]
 """Why a generation began: `first`; the log had lost its tail and wrote on (`restored`); two copies of the log wrote
 on (`diverged`); a copy older than the newest generation has something to say (`stale`); events that the other end lacks
-are gone here too (`gap`)."""
+are gone here too (`gap`); a copy became a node of its own (`reidentified`)."""
 
 
 class Generation(msgspec.Struct, frozen=True, array_like=True):

@@ -393,6 +393,11 @@ class Sender:
         return [SaveAck(self.stream, generation, cursor, frame.stable)]
 
     @property
+    def under_way(self) -> bool:
+        """Whether something was sent, or is about to be, that is not acknowledged yet."""
+        return self.phase is Phase.SENDING and bool(self._in_flight or self.awaits_log)
+
+    @property
     def settled(self) -> bool:
         """Whether everything that can be sent is sent and acknowledged."""
         return self.phase is Phase.STALE or (self.phase is Phase.SENDING and self.drained and not self._in_flight)

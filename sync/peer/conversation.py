@@ -109,10 +109,6 @@ class _Woken:
     pass
 
 
-class _Leave(Exception):
-    pass
-
-
 class Conversation:
     """One session, after both ends know each other."""
 
@@ -153,6 +149,7 @@ class Conversation:
         self._room.set()
         self._heard = monotonic()
         self._calls: set[asyncio.Task[None]] = set()
+        self._leaving = False
 
     async def run(self) -> None:
         """Go on until the connection breaks or `leave` is called.
@@ -177,8 +174,8 @@ class Conversation:
                 await self._take(await self._inputs.get())
                 if self._inputs.empty():
                     await self._handler.moved()
-        except _Leave:
-            return
+                    if self._leaving and self.exchange.quiet:
+                        return
         finally:
             self._db.wake.remove(waiter)
             tasks += [*self._workers.values(), *self._calls]
@@ -188,8 +185,10 @@ class Conversation:
             await self._save_acks()
 
     def leave(self) -> None:
-        """End the session; what was acknowledged is noted."""
-        self._inputs.put_nowait(_Leave())
+        """Send nothing new, and end the session when what is on its way was acknowledged."""
+        self._leaving = True
+        self.exchange.wind_down()
+        self._inputs.put_nowait(_Woken())
 
     def fail(self, error: LinkError) -> None:
         """End the session with an error, which `run` raises."""

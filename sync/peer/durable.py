@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from storage.engine import Transaction
 from sync.durable import caller, received
-from sync.durable.messages import CALLS, calls_to
+from sync.durable.topics import CALLS, calls_to
 from sync.link.chain import LogEvent
 from sync.logs.incoming import OnStored
 

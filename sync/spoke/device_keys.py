@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from storage.private_file import sync
-from sync.link.device import DeviceKey, Rotation, load_device_key, open_device_key, request_rotation
+from sync.link.device import DeviceKey, load_device_key, open_device_key, request_rotation
+from sync.link.frames import Rotation
 
 
 class DeviceKeys:

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from storage.engine import Snapshot, Transaction
 from storage.engine.connection import Row
-from sync.spoke.streams import LOGS
+from storage.tenants import find_fact
+from sync.durable.topics import HUB, NODE, calls_to, results_to
+from sync.logs.outgoing import generations
 
 State: TypeAlias = Literal[
     "unpaired", "offline", "connecting", "authenticating", "catching-up", "live", "draining", "refused", "paused"
 ]
+STATES: tuple[State, ...] = get_args(State)
+LOGS = ("call-protocol", "session-events")
+"""The logs that every node sends; a configuration may name more."""
+TOPICS = (*LOGS, NODE, calls_to(HUB), results_to(HUB))
+"""Everything that a node sends, where it lies in its file."""
 PAUSED = "link_paused"
 """A fact of this node while somebody wants the link to rest, and the channel that tells of it."""
+
+NUDGE = "link:now"
+"""Channel: whoever waits to dial again tries at once."""
+AGAIN = "link:again"
+"""Channel: whoever has a session ends it and begins another one, which compares positions anew."""
+CHANNELS = (PAUSED, NUDGE, AGAIN)
+"""What the uplink hears of."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
     """A stream: our last offset, the last one that the hub has on disk, and how many events lie between.
 
-    `generation` counts the lives of the log; `refused` events of it are in the hub's quarantine.
+    `generation` counts the lives of the log; `refused` events of it are in the hub's quarantine; `gaps` is how often
+    events were gone here before the hub had them.
     """
 
     topic: str
@@ -30,6 +45,7 @@ class StreamStatus:
     acked_at_ms: int | None
     generation: int = 1
     refused: int = 0
+    gaps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,8 @@ class LinkStatus:
     streams: tuple[StreamStatus, ...]
     skew_ms: int | None = None
     """This machine's clock less the hub's, when it was last compared."""
+    paused_at_ms: int | None = None
+    """Since when somebody wants the link to rest (`spoke sync pause`), whether a process runs it or not."""
 
     @property
     def unsent(self) -> int:
@@ -62,8 +80,8 @@ def read_status(snapshot: Snapshot) -> LinkStatus:
     )
     row: Row = rows[0] if rows else ("unpaired", None, None, None, None, None, None, None, 0, None)
     state, since_ms, hub_url, hub_id, error_code, error, hint, retry_at_ms, breaks, skew_ms = row
-    sent = snapshot.rows("SELECT DISTINCT topic FROM link_positions WHERE hub_id = ? AND offset > 0", (hub_id,))
-    topics = (*LOGS, *sorted({str(topic) for (topic,) in sent} - set(LOGS)))
+    known = set(TOPICS) | {str(topic) for (topic,) in snapshot.rows("SELECT DISTINCT topic FROM link_generations")}
+    streams = [_stream(snapshot, topic, hub_id) for topic in (*LOGS, *sorted(known - set(LOGS)))]
     return LinkStatus(
         state=state,
         since_ms=since_ms,
@@ -74,25 +92,76 @@ def read_status(snapshot: Snapshot) -> LinkStatus:
         hint=hint,
         retry_at_ms=retry_at_ms,
         breaks=breaks,
-        streams=tuple(_stream(snapshot, topic, hub_id) for topic in topics),
+        streams=tuple(stream for stream in streams if stream.topic in LOGS or stream.last_offset),
         skew_ms=skew_ms,
+        paused_at_ms=None if (paused := find_fact(snapshot, PAUSED)) is None else int(paused),
     )
 
 
-def _stream(snapshot: Snapshot, topic: str, hub_id: str | None) -> StreamStatus:
-    acked = snapshot.rows(
+def pause(tx: Transaction, at_ms: int) -> bool:
+    """Have the link rest until `resume`, whatever process runs it; False when it was paused before."""
+    if find_fact(tx, PAUSED) is not None:
+        return False
+    tx.execute("INSERT INTO node_facts VALUES (?, ?)", (PAUSED, str(at_ms)))
+    tx.notify("link_paused", {"paused": True})
+    return True
+
+
+def resume(tx: Transaction) -> bool:
+    """End what `pause` began; False when the link was not paused."""
+    tx.execute("DELETE FROM node_facts WHERE name = ?", (PAUSED,))
+    if not tx.changes:
+        return False
+    tx.notify("link_paused", {"paused": False})
+    return True
+
+
+def nudge(tx: Transaction) -> None:
+    """Have a link that waits for its next attempt try at once."""
+    tx.notify("link:now", {})
+
+
+def rewind(tx: Transaction, topic: str) -> bool:
+    """Forget how far the hub has a log, and have it compared anew; False when nothing was known.
+
+    Safe: what counts is what the hub says at the beginning of each session, and events that it has are not sent again.
+    The hashes that were noted on the way stay: where old events were deleted, nothing else can tell what they were.
+    """
+    tx.execute("DELETE FROM link_positions WHERE topic = ?", (topic,))
+    known = tx.changes > 0
+    tx.notify("link:again", {"topic": topic})
+    tx.touch("link", "status")
+    return known
+
+
+def acked_position(source: Snapshot | Transaction, topic: str, hub_id: str | None) -> tuple[int, int | None]:
+    """The last offset of a log that the hub is known to have on disk, and when it said so (unix ms).
+
+    Where nothing is known: what is in front of the first generation that counts, which is 0 unless this database was
+    a copy (`sync.spoke.reidentify`).
+    """
+    rows = source.rows(
         # Of a generation that was sealed, the hub may have more than counts.
         "SELECT min(p.offset, coalesce(g.sealed_at, p.offset)), p.acked_at FROM link_positions p"
         " LEFT JOIN link_generations g ON g.topic = p.topic AND g.gen_id = p.gen_id WHERE p.hub_id = ? AND p.topic = ?",
         (hub_id, topic),
     )
-    offset, at = acked[0] if acked else (0, None)
+    if rows:
+        return rows[0][0], rows[0][1]
+    active = [generation.base for generation in generations(source, topic) if generation.active]
+    return min(active, default=0), None
+
+
+def _stream(snapshot: Snapshot, topic: str, hub_id: str | None) -> StreamStatus:
+    offset, at = acked_position(snapshot, topic, hub_id)
     last, unsent = snapshot.rows(
         "SELECT max(offset), count(*) FROM _honker_stream WHERE topic = ? AND offset > ?", (topic, offset)
     )[0]
-    ((generation,),) = snapshot.rows("SELECT max(number) FROM link_generations WHERE topic = ?", (topic,))
+    ((generation, gaps),) = snapshot.rows(
+        "SELECT max(number), count(*) FILTER (WHERE reason = 'gap') FROM link_generations WHERE topic = ?", (topic,)
+    )
     ((refused,),) = snapshot.rows("SELECT count(*) FROM link_refusals WHERE topic = ?", (topic,))
-    return StreamStatus(topic, last or offset, offset, unsent, at, generation or 1, refused)
+    return StreamStatus(topic, last or offset, offset, unsent, at, generation or 1, refused, gaps)
 
 
 def note_refusal(tx: Transaction, topic: str, offset: int, code: str, detail: str, at_ms: int) -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sync.durable.catalogue import TOPIC as NODE
-from sync.durable.messages import CALLS, HUB, RESULTS, calls_to, results_to
+from sync.durable.topics import CALLS, HUB, NODE, RESULTS, calls_to, results_to
 from sync.link.exchange import Outgoing
-
-LOGS = ("call-protocol", "session-events")
-"""The logs that every node sends; a configuration may name more."""
 
 
 def sent(extra: Iterable[str] = ()) -> dict[str, tuple[Outgoing, str]]:

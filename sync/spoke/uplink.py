@@ -20,7 +20,7 @@ from storage.engine import Database
 from storage.engine.errors import EngineError
 from storage.tenants import find_fact, node_id
 from sync.durable.hub_time import HubTime
-from sync.durable.messages import HUB
+from sync.durable.topics import HUB
 from sync.link.backoff import STABLE_S, delay_s
 from sync.link.device import DeviceKey, sign_renewal
 from sync.link.errors import LinkError, OverloadedError, UnauthorizedError
@@ -34,8 +34,8 @@ from sync.spoke.address import check_url
 from sync.spoke.device_keys import DeviceKeys
 from sync.spoke.introduction import Introduced, introduce
 from sync.spoke.reasons import reason_of
-from sync.spoke.status import PAUSED, State, note_refusal, write_status
-from sync.spoke.streams import LOGS, accepts, sent, topic_of
+from sync.spoke.status import AGAIN, LOGS, NUDGE, PAUSED, State, note_refusal, write_status
+from sync.spoke.streams import accepts, sent, topic_of
 from sync.spoke.trust import client_context
 
 log = logging.getLogger("spoke.uplink")
@@ -124,8 +124,9 @@ class Uplink:
             try:
                 await self._session_until(stop)
                 if stop.is_set():
+                    await self._say("offline")
                     return
-                continue  # paused
+                continue  # paused, or asked to begin again
             except (LinkError, WebSocketException, EngineError, OSError, TimeoutError) as error:
                 reason = reason_of(error, self._url)
             other_key = isinstance(reason, UnauthorizedError) and self._has_old_key()
@@ -155,12 +156,16 @@ class Uplink:
     # -- one session -----------------------------------------------------------------------------------------------
 
     async def _session_until(self, stop: asyncio.Event) -> None:
-        """A session that also ends when `stop` comes, or the link is paused, while it is still dialling."""
+        """A session that also ends when `stop` comes, the link is paused, or positions shall be compared anew.
+
+        What is on its way is waited for, a little.
+        """
         leave = asyncio.Event()
         session = asyncio.create_task(self._session(leave), name="uplink-session")
         ends = [
             asyncio.create_task(stop.wait(), name="uplink-stopping"),
             asyncio.create_task(self._until_paused(), name="uplink-pausing"),
+            asyncio.create_task(self._heard(AGAIN), name="uplink-beginning-again"),
         ]
         try:
             await asyncio.wait({session, *ends}, return_when=asyncio.FIRST_COMPLETED)
@@ -273,16 +278,21 @@ class Uplink:
 
     async def _until_nudged(self, stop: asyncio.Event) -> None:
         """`spoke sync now` is not made to wait for the backoff."""
-        waiter = self._db.wake.add([("notify", NUDGE)])
-        nudged = asyncio.create_task(waiter.wait())
-        stopped = asyncio.create_task(stop.wait())
+        ends = [asyncio.create_task(self._heard(NUDGE)), asyncio.create_task(stop.wait())]
         try:
-            await asyncio.wait({nudged, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._db.wake.remove(waiter)
-            nudged.cancel()
-            stopped.cancel()
-            await asyncio.wait({nudged, stopped})
+            for task in ends:
+                task.cancel()
+            await asyncio.wait(ends)
+
+    async def _heard(self, channel: str) -> None:
+        """Wait for a notification; commits of other processes wake us as well, and are none."""
+        listener = self._db.listen(channel)
+        try:
+            await anext(listener)
+        finally:
+            listener.close()
 
     # -- what it tells ---------------------------------------------------------------------------------------------
 
@@ -311,8 +321,6 @@ class Uplink:
 
 
 STILL_LIVE_S = 2.0
-NUDGE = "link:now"
-"""Channel: whoever waits to dial again tries at once."""
 
 
 class _SpokeHandler(Handler):
@@ -369,6 +377,8 @@ class _SpokeHandler(Handler):
         # An event on its way is no backlog: saying so would cost two commits for each event that is sent.
         live = self._settled_at is not None and now - self._settled_at < STILL_LIVE_S
         state: State = "refused" if self._given_up else "live" if live else "catching-up"
+        if self._exchange.winding_down and not self._exchange.quiet:
+            state = "draining"
         if self._shown != (state, self._given_up):
             self._shown = (state, self._given_up)
             await self._uplink._say(state, self._given_up)

@@ -76,7 +76,7 @@ def terminal(tmp_path: Path, environment: dict[str, str]) -> Iterator[Terminal]:
 
 
 def test_a_person_looks_at_a_session(terminal: Terminal) -> None:
-    shown = terminal.wait_for("overview", "my work", "NO HUB", "q quit")
+    shown = terminal.wait_for("overview", "my work", "UNPAIRED (no hub)", "q quit")
     assert max(map(len, shown.splitlines())) <= 80
     terminal.keys("2")
     terminal.wait_for("sessions  1 of 1")
@@ -112,7 +112,7 @@ def test_it_works_on_poor_terminals(tmp_path: Path, environment: dict[str, str],
     settings = " ".join(f"{name}={value}" for name, value in extra.items())
     made = Terminal(tmp_path, environment, command=f"env {settings} {BINARY} tui")
     try:
-        made.wait_for("overview", "NO HUB", "q quit")
+        made.wait_for("overview", "UNPAIRED (no hub)", "q quit")
         coloured = re.findall(r"\x1b\[[0-9;]*m", made.run("capture-pane", "-p", "-e"))
         if "NO_COLOR" in extra:
             codes = {int(code) for sequence in coloured for code in re.findall(r"\d+", sequence)}

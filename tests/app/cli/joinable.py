@@ -1,4 +1,4 @@
-"""A hub that enrols, in a thread beside the test, for commands that run in this process or another."""
+"""Hubs in a thread beside the test, for commands that run in this process or another."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from storage.engine import Database
 from storage.identity.devices import enrol_device
@@ -15,26 +17,63 @@ from storage.identity.join_tokens import find_join_token
 from storage.tenants import open_system_database
 from sync.hub.certificates import Certificates
 from tests.sync.joining import LIMIT_S, certificates, enrolling, token
+from tests.sync.rig import make_key, running_hub
+
+T = TypeVar("T")
+
+
+@contextmanager
+def beside(serving: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """What an asynchronous context gives, while it runs on a loop in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="beside")
+    thread.start()
+    stop = threading.Event()
+    ready: Future[T] = Future()
+
+    async def run() -> None:
+        async with serving as given:
+            ready.set_result(given)
+            await asyncio.to_thread(stop.wait)
+
+    running = asyncio.run_coroutine_threadsafe(run(), loop)
+
+    def failed(done: Future[None]) -> None:
+        if not ready.done():
+            ready.set_exception(done.exception() or RuntimeError("it ended before it began"))
+
+    running.add_done_callback(failed)
+    try:
+        yield ready.result(LIMIT_S)
+    finally:
+        stop.set()
+        try:
+            running.result(LIMIT_S)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(LIMIT_S)
+            loop.close()
 
 
 @contextmanager
 def joinable(folder: Path) -> Iterator[tuple[str, Database, Certificates]]:
-    """Address, `system.db` and certificates of a hub."""
+    """Address, `system.db` and certificates of a hub that enrols."""
     own = certificates(folder / "tls")
     db = open_system_database(folder / "system.db")
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="joinable")
-    thread.start()
-    serving = enrolling(db, own)
     try:
-        url = asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(LIMIT_S)
-        yield url, db, own
-        asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(LIMIT_S)
+        with beside(enrolling(db, own)) as url:
+            yield url, db, own
     finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(LIMIT_S)
-        loop.close()
         db.close()
+
+
+@contextmanager
+def serving(folder: Path, tenant: str = "local") -> Iterator[tuple[str, str]]:
+    """Address of a hub that takes events, and an API key for it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = make_key(folder, tenant=tenant)
+    with beside(running_hub(folder)) as hub:
+        yield f"ws://127.0.0.1:{hub.port}", key
 
 
 def enrolled(node: Path) -> None:

@@ -23,8 +23,8 @@ from storage.projections.projection import step
 from storage.tenants import open_tenant_database
 from sync.durable import caller
 from sync.durable.catalogue import list_offered, offers
-from sync.durable.messages import calls_from, results_from, results_to
 from sync.durable.states import State
+from sync.durable.topics import calls_from, results_from, results_to
 from sync.hub.keys import create_key
 from sync.hub.server import Hub
 from tests.app.services.test_tenant import until, with_hub

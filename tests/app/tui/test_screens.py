@@ -60,10 +60,14 @@ async def test_waterfall(filled: Database, ascii_only: bool) -> None:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ("live", "● ONLINE"),
-        ("catching-up", "◐ SYNCING"),
         ("offline", "○ OFFLINE"),
-        ("refused", "✗ REFUSED UNAUTHORIZED"),
+        ("connecting", "◌ CONNECTING"),
+        ("authenticating", "◍ AUTHENTICATING"),
+        ("catching-up", "◐ CATCHING-UP"),
+        ("live", "● LIVE"),
+        ("draining", "◑ DRAINING"),
+        ("paused", "‖ PAUSED"),
+        ("refused", "✗ REFUSED(UNAUTHORIZED)"),
     ],
 )
 async def test_the_state_of_the_link_is_words_on_every_screen(filled: Database, state: str, words: str) -> None:

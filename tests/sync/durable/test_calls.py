@@ -21,8 +21,8 @@ from sync.durable.errors import (
     QuotaExceededError,
     TooLargeError,
 )
-from sync.durable.messages import calls_from, calls_to, results_from, results_to
 from sync.durable.states import State
+from sync.durable.topics import calls_from, calls_to, results_from, results_to
 from sync.link.chain import MAX_EVENT_BYTES
 from tests.sync.durable.wire import (
     World,

@@ -20,8 +20,8 @@ from storage.engine import Database
 from storage.projections.projection import step
 from sync.durable import caller
 from sync.durable.callee import Callee
-from sync.durable.messages import calls_from, calls_to
 from sync.durable.states import ENDED, State
+from sync.durable.topics import calls_from, calls_to
 from tests.sync.durable.wire import World, carry_calls, carry_results, effects, open_pair, reached, run_all
 
 NODE = "node-1"

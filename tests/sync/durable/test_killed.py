@@ -14,8 +14,8 @@ import pytest
 
 from storage.projections.projection import step
 from sync.durable import caller
-from sync.durable.messages import results_to
 from sync.durable.states import ENDED, State
+from sync.durable.topics import results_to
 from tests.sync.durable.wire import carry_calls, carry_results, effects, open_pair
 
 NODE = "node-1"

@@ -15,7 +15,7 @@ from storage.tenants import open_tenant_database
 from sync.calls.recorder import Recorder
 from sync.calls.registry import Registry
 from sync.durable.callee import Callee
-from sync.durable.messages import calls_from, calls_to, results_from, results_to
+from sync.durable.topics import calls_from, calls_to, results_from, results_to
 
 ANYBODY = Identity("peer", ("*",), {"*": ("*",)})
 

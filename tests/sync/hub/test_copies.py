@@ -25,8 +25,9 @@ from sync.hub.admission import Admission, Greeting, Refusal, admit_device, confi
 from sync.hub.certificates import SERVER_FILE, Certificates, server_context
 from sync.hub.enrol import Desk, enrol
 from sync.hub.keys import operator
-from sync.link.device import Rotation, load_device_key, open_device_key, sign_hello
+from sync.link.device import load_device_key, open_device_key, sign_hello
 from sync.link.enrolment import SUBPROTOCOL
+from sync.link.frames import Rotation
 from sync.link.ratchet import hash_of
 from sync.spoke.device_keys import DeviceKeys
 from sync.spoke.join import join

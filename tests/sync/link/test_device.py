@@ -14,7 +14,6 @@ from sync.link.device import (
     HELLO,
     ROTATION,
     DeviceKey,
-    Rotation,
     load_device_key,
     open_device_key,
     request_rotation,
@@ -26,6 +25,7 @@ from sync.link.device import (
     verify_rotation,
 )
 from sync.link.errors import DeviceKeyError
+from sync.link.frames import Rotation
 
 KEY, OTHER = DeviceKey.generate(), DeviceKey.generate()
 SAID = (b"nonce", "hub", "node", b"hash", b"boot")

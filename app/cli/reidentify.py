@@ -1,0 +1,46 @@
+"""`spoke reidentify`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from app.cli.context import Context, camel, json_option, now, print_json, say
+from app.cli.errors import CommandError
+from app.cli.exit_codes import ExitCode
+from app.views.text import of
+from storage.process_lock import ProcessLock
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.pass_obj
+def reidentify(context: Context, yes: bool, as_json: bool) -> None:
+    """Make a copy of a node a node of its own (IDENTITY_CONFLICT).
+
+    \b
+    Example:
+      spoke reidentify --yes
+
+    For a machine whose data directory was copied from another one that goes on. It gets a new node id; its key is
+    removed; then it joins like any new machine: spoke join URL --token-file FILE. What the hub had acknowledged when
+    the copy was made stays the other node's; what it had not is kept here and sent as this node's, once. An event that
+    the other node has sent since the copy is at the hub twice then, once of each node: nobody can know that here.
+    Refused while a process runs the services. Run it on the copy, not on the machine that is to keep its name.
+    """
+    from sync.spoke.reidentify import reidentify as change
+
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CommandError("this changes who this node is", hint="say --yes", code=ExitCode.USAGE)
+        click.confirm("Give this database an identity of its own?", abort=True, err=True)
+    context.make_data_dir()
+    with ProcessLock(context.paths.daemon_lock), context.database() as db:
+        done = change(db, context.paths.device_key, round(now().timestamp() * 1000))
+    if as_json:
+        print_json({**camel(done), "kept": done.kept})
+        return
+    say(f"this was node {done.old_node_id}, and is node {done.node_id}; {of(done.kept, 'event')} to be sent")
+    say("next, with a new token of the hub's operator: spoke join URL --token-file FILE")
