@@ -17,7 +17,7 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from storage.engine import Database
-from storage.engine.errors import EngineError
+from storage.engine.errors import DiskError, EngineError, FullError
 from storage.tenants import find_fact, node_id
 from sync.durable.hub_time import HubTime
 from sync.link.backoff import STABLE_S, delay_s
@@ -328,7 +328,10 @@ class _SpokeHandler(Handler):
         log.warning("%s %d is in the hub's quarantine: %s: %s", name, offset, code, detail)
         topic = dict(sent(self._uplink._streams))[name][1]
         at_ms = self._uplink._clock_ms()
-        await self._uplink._db.run(lambda tx: note_refusal(tx, topic, offset, code, detail, at_ms))
+        try:
+            await self._uplink._db.run(lambda tx: note_refusal(tx, topic, offset, code, detail, at_ms))
+        except (FullError, DiskError) as failure:
+            log.error("that could not be noted: %s", failure)
 
     async def moved(self) -> None:
         state: State = "refused" if self._given_up else "live" if self._exchange.settled else "catching-up"

@@ -42,6 +42,8 @@ class Disk:
     fail_at: int | None = None
     """The operation (a write or a sync, counted from 1) that fails, and every one after it."""
     error: type[apsw.Error] = apsw.IOError
+    forgets: bool = False
+    """A sync that fails loses what it should have written, and the next one succeeds, as Linux does."""
     budget: int | None = None
     """Bytes that may still be written before the disk is full."""
 
@@ -55,6 +57,19 @@ class Disk:
             if size > self.budget:
                 raise apsw.FullError("injected: the disk is full")
             self.budget -= size
+
+    def sync(self, name: str) -> None:
+        """Bring a file to the disk, whoever asks."""
+        state = self.files.setdefault(name, FileState())
+        try:
+            self.operation()
+        except apsw.Error:
+            if self.forgets:
+                state.pending.clear()
+            raise
+        for offset, data in state.pending:
+            _apply(state.durable, offset, data)
+        state.pending.clear()
 
     def crash_image(self, folder: Path, rng: random.Random) -> None:
         """Write what a power cut now could leave: all synced bytes, any subset of the rest, the last one torn."""
@@ -117,9 +132,5 @@ class FaultyFile(apsw.VFSFile):
         self._state.pending.append((newsize, None))
 
     def xSync(self, flags: int) -> None:
-        self._disk.operation()
         super().xSync(flags)
-        state = self._state
-        for offset, data in state.pending:
-            _apply(state.durable, offset, data)
-        state.pending.clear()
+        self._disk.sync(self._name)
