@@ -77,7 +77,7 @@ class BusyError(DatabaseError):
 
 
 class FullError(DatabaseError):
-    """The disk is full, or the process may write no larger file; the transaction was rolled back and nothing was written."""
+    """The disk is full, or the process may write no larger file; the transaction was rolled back."""
 
     hint = "free some disk space and try again"
 
