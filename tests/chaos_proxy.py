@@ -106,11 +106,10 @@ class ChaosProxy:
     ) -> None:
         assert self._server is not None
         self._server.close()
-        self.cut()
-        for pipe in self.zombies:
+        for pipe in [*self.pipes, *self.zombies]:
             pipe.reset()
-        for task in self._handlers:
-            task.cancel()
+            for task in pipe.tasks:
+                task.cancel()
         await asyncio.gather(*self._handlers, return_exceptions=True)
         await self._server.wait_closed()
 
@@ -145,8 +144,12 @@ class ChaosProxy:
                 await zombie.server.drain()
             return b""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.server_port)
-        writer.write(said)
+        head, end, rest = said.partition(b"\r\n\r\n")
+        writer.write(head + end)
         heard = b""
+        with suppress(OSError):
+            heard = await reader.read(CHUNK)  # the upgrade is answered before a client says more
+            writer.write(rest)
         with suppress(OSError, TimeoutError):
             while chunk := await asyncio.wait_for(reader.read(CHUNK), 1.0):
                 heard += chunk

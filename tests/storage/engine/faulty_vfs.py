@@ -71,19 +71,24 @@ class Disk:
             _apply(state.durable, offset, data)
         state.pending.clear()
 
-    def crash_image(self, folder: Path, rng: random.Random) -> None:
-        """Write what a power cut now could leave: all synced bytes, any subset of the rest, the last one torn."""
+    def crash_image(self, folder: Path, rng: random.Random, fate: str | None = None) -> None:
+        """Write what a power cut now could leave: all synced bytes, any subset of the rest, the last one torn.
+
+        `fate` says it of every file (none, prefix, subset, all, torn); without it each has its own, at random.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for name, state in self.files.items():
             if name.endswith("-shm"):
                 continue
             image = bytearray(state.durable)
-            fate = rng.choice(("none", "prefix", "subset", "all"))
+            chosen = fate or rng.choice(("none", "prefix", "subset", "all"))
             kept = rng.randint(0, len(state.pending))
             for number, (offset, data) in enumerate(state.pending):
-                if fate == "none" or (fate == "prefix" and number >= kept) or (fate == "subset" and rng.random() < 0.5):
+                if chosen == "none" or (chosen in ("prefix", "torn") and number >= kept):
                     continue
-                if data is not None and fate != "all" and rng.random() < 0.3:
+                if chosen == "subset" and rng.random() < 0.5:
+                    continue
+                if data is not None and chosen != "all" and rng.random() < 0.3:
                     data = data[: rng.randrange(0, len(data) + 1, SECTOR)]
                 _apply(image, offset, data)
             (folder / Path(name).name).write_bytes(image)
