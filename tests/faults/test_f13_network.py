@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from storage.engine import Database
+from sync.hub import server
+from sync.link.rate import Rate
 from sync.peer import conversation
 from sync.spoke.status import LinkStatus, read_status
 from sync.spoke.uplink import NUDGE
@@ -25,6 +27,13 @@ from tests.sync.rig import LIMIT_S, compared, in_sync, make_key, running_hub, ru
 
 EVENTS = 6_000
 NO_NETWORK = "network namespaces need root, ip, tc and nft"
+
+
+@pytest.fixture(autouse=True)
+def _no_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These spokes dial without pauses; the gate's own tests are in tests/sync/link/test_rate.py."""
+    monkeypatch.setattr(server, "HANDSHAKES_EACH", Rate(10_000, 10_000))
+    monkeypatch.setattr(server, "HANDSHAKES", Rate(10_000, 10_000))
 
 
 def chance() -> random.Random:
