@@ -269,5 +269,3 @@ class ChaosProxy:
 
     def _knobs(self, way: str) -> Knobs:
         return self.up if way == "up" else self.down
-
-

@@ -15,6 +15,7 @@ from app.services.durable_calls import now, wall_ms
 from app.services.reload import run_reloading
 from app.services.supervisor import Service, supervise
 from storage.engine import Database, Limits
+from storage.reserve import Reserve
 from sync.durable import caller
 from sync.durable.hub_time import HubTime
 from sync.durable.messages import CALLEE, CALLER
@@ -81,6 +82,7 @@ async def _keep_link(db: Database, settings: Settings, paths: Paths, hub_time: H
         hub_time=hub_time,
         streams=tuple(hub.streams),
         follows=tuple(hub.follows),
+        reserve=Reserve(paths.reserve),
     )
     await uplink.run(stop)
 

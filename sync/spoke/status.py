@@ -62,7 +62,10 @@ def read_status(snapshot: Snapshot) -> LinkStatus:
     )
     row: Row = rows[0] if rows else ("unpaired", None, None, None, None, None, None, None, 0, None)
     state, since_ms, hub_url, hub_id, error_code, error, hint, retry_at_ms, breaks, skew_ms = row
-    sent = snapshot.rows("SELECT DISTINCT topic FROM link_positions WHERE hub_id = ? AND offset > 0", (hub_id,))
+    sent = snapshot.rows(
+        "SELECT DISTINCT topic FROM link_generations g"
+        " WHERE EXISTS (SELECT 1 FROM _honker_stream s WHERE s.topic = g.topic)"
+    )
     topics = (*LOGS, *sorted({str(topic) for (topic,) in sent} - set(LOGS)))
     return LinkStatus(
         state=state,

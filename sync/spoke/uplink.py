@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 
 from storage.engine import Database
 from storage.engine.errors import DiskError, EngineError, FullError
+from storage.reserve import Reserve
 from storage.tenants import find_fact, node_id
 from sync.durable.hub_time import HubTime
 from sync.link.backoff import STABLE_S, delay_s
@@ -81,11 +82,13 @@ class Uplink:
         follows: tuple[str, ...] = (),
         on_call: Callable[[Call], Coroutine[Any, Any, str]] | None = None,
         hub_time: HubTime | None = None,
+        reserve: Reserve | None = None,
         clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`streams` are sent beside `LOGS`; `follows` are patterns of other nodes' streams (`session-events@*`);
-        `hub_time` is told the hub's clock whenever the hub says it."""
+        `hub_time` is told the hub's clock whenever the hub says it; `reserve` is given up when a session cannot begin
+        because the disk is full."""
         self._db = db
         self._dialling = dialling
         self._name = name
@@ -97,6 +100,7 @@ class Uplink:
         self._clock_ms = clock_ms
         self._monotonic = monotonic
         self._hub_time = hub_time or HubTime()
+        self._reserve = reserve
         self._boot_id = secrets.token_bytes(BOOT_BYTES)
         self._history = History()
         self._hub_id: str | None = None
@@ -123,6 +127,9 @@ class Uplink:
                 continue  # paused
             except (LinkError, WebSocketException, EngineError, OSError, TimeoutError) as error:
                 reason = reason_of(error, self._url)
+                if isinstance(error, FullError) and self._reserve is not None and self._reserve.release():
+                    log.warning("the disk is full (%s): the reserve was given up for the link", error)
+                    continue
             if self._monotonic() - began > STABLE_S:
                 failures = 0
             elsewhere = not self._up and (dialled + 1) % len(self._dialling.urls) != 0
@@ -199,6 +206,8 @@ class Uplink:
                 follows=self._follows,
             )
             self._hub_id, self._up = met.hub_id, True
+            if self._reserve is not None:
+                await asyncio.to_thread(self._reserve.take)
             await self._converse(socket, met, leave)
 
     async def _converse(self, socket: ClientConnection, met: Introduced, leave: asyncio.Event) -> None:

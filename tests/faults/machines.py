@@ -188,7 +188,9 @@ class Spoke:
         with self.opened() as db, db.transaction() as tx:
             tx.notify(NUDGE, {})
 
-    def wait_for(self, good: Callable[[LinkStatus], bool], process: subprocess.Popen[bytes] | None = None) -> LinkStatus:
+    def wait_for(
+        self, good: Callable[[LinkStatus], bool], process: subprocess.Popen[bytes] | None = None
+    ) -> LinkStatus:
         """Wait until the link stands as a test wants it, dialling at once whenever it rests."""
         with self.opened() as db:
 

@@ -75,5 +75,3 @@ def test_f03_kills_at_any_moment(machines: Machines, victims: str) -> None:
     print(verdict)
     assert verdict.good, (seed, verdict)
     assert verdict.ok > 0
-
-

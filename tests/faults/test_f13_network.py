@@ -190,21 +190,20 @@ async def test_f17_flipped_bits(tenant: Database, tmp_path: Path, way: str) -> N
     """On plain TCP beneath the WebSocket: nothing that is wrong is stored or believed."""
     rng, folder = chance(), tmp_path / "hub"
     key = make_key(folder)
-    async with running_hub(folder) as hub:
-        async with ChaosProxy(hub.port, seed=rng.randrange(1 << 32)) as proxy:
-            async with running_uplink(tenant, proxy.port, key):
-                for _ in range(rounds(10)):
-                    publish(tenant, 300)
-                    knobs = proxy.up if way == "up" else proxy.down
-                    knobs.flip_every, knobs.flip_from = rng.choice((50, 300, 3_000)), rng.choice((0, 400, 700))
-                    proxy.cut()
-                    await connected(proxy, proxy.connections + 1)
-                    await asyncio.sleep(rng.random() * 0.2)  # any moment; a flipped length may make both ends wait
-                    proxy.calm()
-                    proxy.cut()
-                    await in_step_again(tenant)
-            print(f"{proxy.flipped} bits flipped")
-            assert proxy.flipped > 0
+    async with running_hub(folder) as hub, ChaosProxy(hub.port, seed=rng.randrange(1 << 32)) as proxy:
+        async with running_uplink(tenant, proxy.port, key):
+            for _ in range(rounds(10)):
+                publish(tenant, 300)
+                knobs = proxy.up if way == "up" else proxy.down
+                knobs.flip_every, knobs.flip_from = rng.choice((50, 300, 3_000)), rng.choice((0, 400, 700))
+                proxy.cut()
+                await connected(proxy, proxy.connections + 1)
+                await asyncio.sleep(rng.random() * 0.2)  # any moment; a flipped length may make both ends wait
+                proxy.calm()
+                proxy.cut()
+                await in_step_again(tenant)
+        print(f"{proxy.flipped} bits flipped")
+        assert proxy.flipped > 0
     agrees(tenant, folder, 300 * rounds(10))
 
 
