@@ -124,6 +124,13 @@ class ChaosProxy:
         for pipe in [*self.pipes]:
             pipe.reset()
 
+    async def redialled(self) -> None:
+        """Reset every open connection, and wait until the client has dialled again."""
+        old = set(self.pipes)
+        self.cut()
+        while not set(self.pipes) - old:
+            await asyncio.sleep(TICK_S / 4)
+
     def orphan(self) -> Pipe:
         """Cut the newest connection on the client's side only: the server goes on believing in it."""
         pipe = self.pipes[-1]

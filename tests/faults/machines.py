@@ -24,7 +24,7 @@ from tests.sync.rig import make_key
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 BINARY = os.environ.get("SPOKE_BINARY")
-LIMIT_S = 60
+LIMIT_S = 30
 INHERITED = ("SPOKE_SESSION_ID", "SPOKE_PARENT_REQUEST_ID", "SPOKE_HUB__URL", "SPOKE_HUB__API_KEY")
 
 

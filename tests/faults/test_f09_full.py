@@ -120,7 +120,7 @@ def test_f09_a_new_session_begins_on_a_full_disk(machines: Machines) -> None:
 
 
 def test_f10_a_full_hub_is_said_and_recovers_by_itself(machines: Machines) -> None:
-    """The spoke says why and buffers; a tenant on another disk is not touched; nobody does anything when there is room."""
+    """The spoke says why and buffers; a tenant on another disk is not touched; with room it goes on by itself."""
     with ExitStack() as stack:
         stack.callback(machines.stop)
         machines.hub_folder.mkdir()
