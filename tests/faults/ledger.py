@@ -1,6 +1,6 @@
 """The oracle: what a writer was told it had published, in a file of its own, against what lies on the hub.
 
-As a program (`python -m tests.faults.ledger FILE LEDGER TAG [COUNT [SIZE [DURABILITY]]]`) it is that writer: it publishes
+As a program (`python -m tests.faults.ledger FILE LEDGER TAG [COUNT [SIZE]]`) it is that writer: it publishes
 events into the stream `readings` and notes each, fsynced, after `publish` returned; COUNT 0: for ever.
 """
 
@@ -19,6 +19,7 @@ from storage.engine.errors import FullError
 from storage.tenants import node_id, open_tenant_database
 
 STREAM = "readings"
+DEFAULTS = ["0", "100"]
 FULL = 28
 """How the writer ends when it was told that the disk is full."""
 
@@ -85,8 +86,8 @@ def judge(ledger: Path, spoke: Database, hub: Database) -> Verdict:
                 case _:
                     continue  # torn by a SIGKILL: it was never noted
     last: Counter[str] = Counter()
-    for tag, number in noted:
-        last[tag] = max(last[tag], number)
+    for writer, number in noted:
+        last[writer] = max(last[writer], number)
     with spoke.snapshot() as snapshot:
         us = node_id(snapshot)
         acked = snapshot.rows("SELECT max(offset) FROM link_positions WHERE topic = ?", (STREAM,))[0][0] or 0
@@ -121,4 +122,4 @@ def judge(ledger: Path, spoke: Database, hub: Database) -> Verdict:
 
 if __name__ == "__main__":
     where, notebook, name, *rest = sys.argv[1:]
-    sys.exit(write(Path(where), Path(notebook), name, *(int(text) for text in (*rest, 0, 100)[:2])))
+    sys.exit(write(Path(where), Path(notebook), name, *(int(text) for text in [*rest, *DEFAULTS[len(rest) :]])))

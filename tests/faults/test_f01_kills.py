@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
 import sys
 import time
 
 import pytest
 
 from tests.faults.dying import HUB_POINTS, SPOKE_POINTS
-from tests.faults.machines import LIMIT_S, Machines, rounds, until
+from tests.faults.machines import LIMIT_S, Machines, Spoke, rounds, until
 
 
 def dying(point: str) -> list[str]:
     return [sys.executable, "-m", "tests.faults.dying", point]
+
+
+def await_death(spoke: Spoke, process: subprocess.Popen[bytes], point: str) -> None:
+    """Something happens on the link until the process dies of it."""
+
+    def look() -> bool:
+        spoke.write(1)
+        spoke.nudge()
+        return process.poll() is not None
+
+    until(look)
+    assert process.wait(LIMIT_S) == -signal.SIGKILL, f"{point} was not met"
 
 
 @pytest.mark.parametrize("third", range(3))
@@ -23,8 +37,7 @@ def test_f01_a_spoke_dies_at_every_point(machines: Machines, third: int) -> None
     for point in SPOKE_POINTS[third::3]:
         spoke.write(20)
         process = spoke.start(program=dying(point))
-        until(lambda: spoke.write(1) or process.poll() is not None)  # noqa: B023 - used at once
-        assert process.wait(LIMIT_S) == -9, f"{point} was not met"
+        await_death(spoke, process, point)
     process = spoke.start()
     spoke.wait_synced(process)
     verdict = spoke.verdict()
@@ -41,8 +54,7 @@ def test_f02_a_hub_dies_at_every_point(machines: Machines, third: int) -> None:
         spoke.write(20)
         hub = machines.start_hub(program=dying(point))
         spoke.nudge()
-        until(lambda: spoke.write(1) or spoke.nudge() or hub.poll() is not None)  # noqa: B023 - used at once
-        assert hub.wait(LIMIT_S) == -9, f"{point} was not met"
+        await_death(spoke, hub, point)
     hub = machines.start_hub()
     spoke.wait_synced(process)
     verdict = spoke.verdict()

@@ -1,4 +1,4 @@
-"""F-04, F-05, F-06, F-08: a power cut at every operation of the disk, at a spoke that sends, forks and heals, and at a hub.
+"""F-04, F-05, F-06, F-08: a power cut at every operation of the disk, at a spoke that sends, forks, heals, and a hub.
 
 The files lie on a file system that remembers what was synced (`faulty_vfs`). For every operation of a run there is a
 run that ends there, and three images of what the disk could hold then: nothing unsynced, all of it, a torn part of it.

@@ -187,8 +187,7 @@ async def test_f17_flipped_bits(tenant: Database, tmp_path: Path, way: str) -> N
                 publish(tenant, 300)
                 knobs = proxy.up if way == "up" else proxy.down
                 knobs.flip_every, knobs.flip_from = rng.choice((50, 300, 3_000)), rng.choice((0, 400, 700))
-                proxy.cut()
-                await connected(proxy, proxy.connections + 1)
+                await proxy.redialled()
                 await asyncio.sleep(rng.random() * 0.2)  # any moment; a flipped length may make both ends wait
                 proxy.calm()
                 proxy.cut()

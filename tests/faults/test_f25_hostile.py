@@ -16,7 +16,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
-from sync.link.frames import SUBPROTOCOL, Challenge, Events, Failure, Ready, Welcome, decode, encode, seal, zstd
+from sync.link.chain import LogEvent
+from sync.link.frames import SUBPROTOCOL, Challenge, Events, Failure, Ready, Welcome, decode, encode, pack, seal
 from tests.faults.machines import LIMIT_S, Machines, rounds
 from tests.sync.hub.test_link import HELLO, OFFER
 
@@ -30,8 +31,8 @@ MORE_BYTES = 8 * 1024 * 1024
 
 def memory(process: subprocess.Popen[bytes]) -> int:
     """Resident bytes; of the program itself when the executable is two processes."""
-    newest = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout
-    pid = newest.split()[0] if newest.split() else process.pid
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    pid = children[0] if children else process.pid
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1]) * 1024
@@ -72,7 +73,9 @@ def frame_header(size: int) -> bytes:
 
 
 def bomb(claimed: int, real: int, count: int = 1) -> bytes:
-    body = zstd.compress(b"\0" * real, 1)
+    """An EVENTS frame whose body unpacks to more than a thousand times its size."""
+    small = pack(0, 1, 0, [LogEvent(1, None, "\0" * 4_000_000, 0)], b"g" * 16)
+    body = small.body * -(-real // 4_000_000)
     return encode(Events(0, 1, 0, count, b"g" * 16, True, claimed, body))
 
 

@@ -1,4 +1,4 @@
-"""F-27, F-28, F-29, F-33: a poisonous event, a spoke with a large backlog, a hot tenant, a key that is revoked in it."""
+"""F-27, F-28, F-29, F-33: a poisonous event, a large backlog, a hot tenant, a key that is revoked meanwhile."""
 
 from __future__ import annotations
 
