@@ -65,6 +65,10 @@ format: .venv/.made ## Format the code and mend what can be mended
 sim: .venv/.made ## Simulate the link: make sim SEEDS=100000
 	@SPOKE_SIM_SEEDS=$(or $(SEEDS),20000) $(BIN)/python -m pytest -q tests/sim
 
+.PHONY: soak
+soak: .venv/.made ## Kill, stop and freeze real processes for SECONDS, then compare (FAULTS_ROUNDS=20: longer fault tests)
+	@$(BIN)/python -m tests.faults.soak $(or $(SECONDS),60)
+
 .PHONY: screens
 screens: .venv/.made dist/spoke ## Capture the terminal UI into docs/screens (TRAJECTORIES=files for more to see)
 	@$(BIN)/python tests/e2e/capture.py $(TRAJECTORIES)

@@ -7,7 +7,12 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-ALLOWED = ["this Python lies where only root may read", "no Honker process"]
+ALLOWED = [
+    "this Python lies where only root may read",
+    "no Honker process",
+    "network namespaces need root",  # and containers may forbid them to root
+    "mounting a small file system needs root",
+]
 if not (SHARED / "data").is_dir():
     ALLOWED.append("shared data absent")
 

@@ -75,6 +75,11 @@ class Paths:
         return self.hub_dir / "tls"
 
     @property
+    def reserve(self) -> Path:
+        """Space that is given back to the disk when it is full, so that the link can begin a session."""
+        return self.data_dir / "reserve"
+
+    @property
     def daemon_lock(self) -> Path:
         """Held by the process that runs the services of this data directory."""
         return self.data_dir / "daemon.lock"

@@ -16,6 +16,7 @@ from app.services.reload import run_reloading
 from app.services.supervisor import Service, supervise
 from storage.engine import Database, Limits
 from storage.operations.spec import Identity
+from storage.reserve import Reserve
 from sync.durable import caller
 from sync.durable.hub_time import HubTime
 from sync.durable.messages import CALLEE, CALLER
@@ -90,6 +91,7 @@ async def keep_link(db: Database, settings: Settings, paths: Paths, hub_time: Hu
         streams=tuple(hub.streams),
         follows=tuple(hub.follows),
         on_call=live_calls.answers(db, partial(node_registry, settings, paths), lambda: _hub_as(settings), hub_time),
+        reserve=Reserve(paths.reserve),
     )
     await uplink.run(stop)
 

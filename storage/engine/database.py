@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import apsw
 
 from storage.engine import schema, sql_functions
-from storage.engine.connection import Durability, Params, create_private
+from storage.engine.connection import Durability, Params, create_private, file_of
 from storage.engine.cron import CronSchedule
-from storage.engine.errors import ReadOnlyError, UsageError
+from storage.engine.errors import BusyError, ClosedError, ReadOnlyError, UsageError
 from storage.engine.locks import Lock
 from storage.engine.notify import Listener, prune_notifications
 from storage.engine.outbox import Outbox
@@ -30,6 +30,7 @@ from storage.engine.stream import Stream
 from storage.engine.tasks import Task
 from storage.engine.transaction import Transaction
 from storage.engine.wake import WakeHub, Watcher
+from storage.engine.wal_sync import WalSync
 from storage.engine.worker import run_workers
 from storage.engine.writer import WriteBlock, Writer
 
@@ -67,11 +68,11 @@ class Database:
         self._streams: dict[str, Stream] = {}
         self._queues: dict[str, Queue] = {}
         self._outboxes: dict[str, Outbox] = {}
-        self._foreign_version: int | None = None
-        """`data_version` of the writer connection when everything foreign was last known to be on disk."""
         self._writer: Writer | None = None
+        self._wal: WalSync | None = None
         if not read_only:
             create_private(path)
+            self._wal = WalSync(file_of(path))
             self._writer = Writer(path, durability, watcher, partial(sql_functions.register, clock=clock))
         self._readers = Readers(path, max_readers, read_only=read_only)
         self._pool = ThreadPoolExecutor(max_readers, thread_name_prefix="engine-reader")
@@ -129,27 +130,26 @@ class Database:
         """Return when everything that any process committed so far is on disk.
 
         Needed before an event is sent elsewhere: with `durability="normal"`, or when a foreign program writes with
-        `synchronous=NORMAL`, a commit alone does not say so. It commits one page with `synchronous=FULL`: the fsync
-        of the WAL covers every frame before it.
+        `synchronous=NORMAL`, a commit alone does not say so. It syncs the write-ahead log, where a commit lies until a
+        checkpoint has brought it into the file, synced. Writes nothing: a full disk does not stop it.
+
+        Raises:
+            DiskError: the disk failed. The next call does not believe a second sync, which would cover only what was
+                written since (fsync forgets what it could not write): it brings the log into the file instead.
+            BusyError: that was not possible now.
         """
+        if self._wal is None:
+            raise ReadOnlyError(f"{self.path}: opened read-only")
+        if self.closed:
+            raise ClosedError(f"{self.path}: the database is closed")
+        if not self._wal.failed:
+            self._wal.sync()
+            return
         with self.exclusive() as connection:
-            # It changes when any other connection commits, and only then: what this one commits itself with FULL is on
-            # disk already. Without a foreign writer a barrier costs nothing, and works on a full disk.
-            seen = int(connection.pragma("data_version"))
-            if self.durability == "full" and seen == self._foreign_version:
-                return
-            version = int(connection.pragma("user_version"))
-            connection.pragma("synchronous", "full")
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.pragma("user_version", version)  # the same value, but a page to write
-                connection.execute("COMMIT")
-            finally:
-                if not connection.get_autocommit():
-                    connection.execute("ROLLBACK")
-                if self.durability == "normal":
-                    connection.pragma("synchronous", "normal")
-            self._foreign_version = seen
+            ((busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        if busy:
+            raise BusyError(f"{self.path}: the log could not be brought into the file: it is being read")
+        self._wal.failed = False
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -333,6 +333,8 @@ class Database:
         self.closed = True
         if self._writer is not None:
             self._writer.close()
+        if self._wal is not None:
+            self._wal.close()
         self._pool.shutdown(wait=True)
         self._readers.close()
 

@@ -17,6 +17,7 @@ Every error derives from `EngineError` and also from what Honker raises in the s
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -76,7 +77,7 @@ class BusyError(DatabaseError):
 
 
 class FullError(DatabaseError):
-    """The disk is full; the transaction was rolled back and nothing was written."""
+    """The disk is full, or the process may write no larger file; the transaction was rolled back."""
 
     hint = "free some disk space and try again"
 
@@ -149,9 +150,16 @@ def from_apsw(error: apsw.Error | TypeError, path: str) -> Exception:
         return error if isinstance(error, EngineError) else ParameterError(f"unsupported SQL parameter type: {error}")
     if isinstance(error, apsw.ConnectionClosedError):
         return ClosedError(f"{path}: the database is closed")
+    if getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_WRITE and _size_is_limited():
+        return FullError(f"{path}: this process may not write larger files (ulimit -f)")
     kind = next((ours for theirs, ours in _BY_APSW.items() if isinstance(error, theirs)), DatabaseError)
     text = (str(error).strip() or type(error).__name__).replace("apsw.", "")
     return kind(f"{path}: {text}")
+
+
+def _size_is_limited() -> bool:
+    """Whether RLIMIT_FSIZE holds: SQLite calls what it forbids an I/O error, and means a disk that is full for us."""
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 
 @contextmanager

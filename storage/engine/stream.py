@@ -65,6 +65,7 @@ def read_events(source: Snapshot | Transaction, topic: str, after: int, limit: i
 
 def append_event(tx: Transaction, topic: str, key: str | None, payload_json: str) -> int:
     """Append one event inside `tx` without decoding its payload; returns its offset."""
+    tx.require_room()
     offset = int(tx.rows(SQL_PUBLISH, (topic, key, payload_json))[0][0])
     tx.touch("stream", topic)
     return offset
@@ -112,6 +113,7 @@ class Stream:
 
         Raises:
             PayloadError: the payload has no JSON form; nothing is written.
+            FullError: the disk is full, or all but.
         """
         text = dumps(payload)
         with nullcontext(tx) if tx is not None else self._db.transaction() as inside:
@@ -123,6 +125,7 @@ class Stream:
         For events that were encoded elsewhere, such as those that arrive over the link.
         """
         name = self.name
+        tx.require_room()
         tx.executemany(SQL_APPEND, [(name, key, payload, created_at) for key, payload, created_at in events])
         tx.touch("stream", name)
 

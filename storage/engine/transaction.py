@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import apsw
 
 from storage.engine import schema
-from storage.engine.connection import Params, Row, Value, checked, fetch_dicts
-from storage.engine.errors import ClosedError, from_apsw, translated
+from storage.engine.connection import Params, Row, Value, checked, fetch_dicts, file_of
+from storage.engine.errors import ClosedError, FullError, from_apsw, translated
 from storage.engine.payload import dumps
 from storage.engine.wake import Topic
+
+KEEP_FREE_BYTES = 1024 * 1024
+"""Events are refused when less is free on the disk: it is kept for small writes, such as those that make room."""
 
 
 class Transaction:
@@ -30,6 +34,7 @@ class Transaction:
         self._touched: set[Topic] = set()
         self._depth = 0
         self._open = True
+        self._room = False
 
     @property
     def touched(self) -> frozenset[Topic]:
@@ -94,6 +99,19 @@ class Transaction:
         """Create Honker's tables where they are missing; idempotent."""
         with self._usable():
             schema.bootstrap(self._connection)
+
+    def require_room(self) -> None:
+        """Refuse an event when the disk is all but full; looked at once a transaction.
+
+        Raises:
+            FullError: less than `KEEP_FREE_BYTES` is free.
+        """
+        if self._room:
+            return
+        disk = os.statvfs(file_of(self._path))
+        if (disk.f_bavail if os.geteuid() else disk.f_bfree) * disk.f_frsize < KEEP_FREE_BYTES:
+            raise FullError(f"{self._path}: less than {KEEP_FREE_BYTES // 1024} KiB is free on the disk")
+        self._room = True
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

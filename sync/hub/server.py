@@ -22,7 +22,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from storage.engine import Database, Snapshot, Transaction
-from storage.engine.errors import EngineError
+from storage.engine.errors import DiskError, EngineError, FullError
 from storage.identity.api_keys import note_use
 from storage.process_lock import ProcessLock
 from storage.tenant_files import file_of
@@ -35,6 +35,7 @@ from sync.link.errors import LOOPBACK, LinkError, OverloadedError, PlainTextErro
 from sync.link.frames import MAX_FIRST_FRAME_BYTES, SUBPROTOCOL, Call, Failure, encode
 from sync.link.rate import Gate, Rate
 from sync.logs.incoming import Stable
+from sync.peer.conversation import storage_full
 
 log = logging.getLogger("spoke.hub")
 
@@ -219,12 +220,18 @@ class Hub:
                 raise UnauthorizedError("no key was shown")
             now = self._clock_ms() // 1000
             principal = await self._system.read(lambda system: authenticate(system, key, now))
-            await self._system.run(lambda tx: note_use(tx, principal.key, now))
+            await self._note_use(principal, now)
             self._principals[connection] = principal
         except UnauthorizedError as error:
             log.warning("refused %s: %s", _peer(connection), error)
             return connection.respond(HTTPStatus.UNAUTHORIZED, f"{error}\n")
         return None
+
+    async def _note_use(self, principal: Principal, now: int) -> None:
+        try:
+            await self.system.run(lambda tx: note_use(tx, principal.key, now))
+        except (FullError, DiskError) as error:
+            log.warning("the use of a key could not be noted: %s", error)
 
     async def tenant(self, slug: str) -> Database:
         """The tenant's file, opened once, off the event loop (it may have to be migrated)."""
@@ -272,7 +279,7 @@ class Hub:
         except EngineError as error:
             # A failing disk: nothing was acknowledged, the spoke keeps its events and comes back.
             log.error("%s: %s", peer, error)
-            await _refuse(connection, LinkError(f"the hub cannot store events: {error}"))
+            await _refuse(connection, storage_full(error))
         except ConnectionClosed:
             log.info("%s has left", peer)
 

@@ -50,10 +50,20 @@ HEARTBEAT_S = 20.0
 SILENCE_S = 45.0
 """An end that was not heard of for so long is taken for gone."""
 
+FULL_RETRY_S = 30.0
+"""An end that could not store is tried again after so long, in a new session."""
+
 SenderQuestion: TypeAlias = (
     sending.LoadLineage | sending.Examine | sending.Sample | sending.Fork | sending.Insert | sending.ReadLog
 )
 ReceiverQuestion: TypeAlias = receiving.LoadPosition | receiving.Store | receiving.LoadHashes | receiving.ReadBack
+
+
+def storage_full(error: EngineError) -> StorageFullError:
+    """What the other end is told when this end's disk takes nothing more."""
+    full = StorageFullError(f"cannot store events: {error}")
+    full.retry_after_ms = round(FULL_RETRY_S * 1000)
+    return full
 
 
 class Socket(Protocol):
@@ -334,9 +344,10 @@ class Conversation:
             log.warning("stream %s: %s: %s", question.name, error.code, error)
             return receiving.NotStored(question.stream, error)
         except (FullError, DiskError) as error:
-            full = StorageFullError(f"cannot store events: {error}")
-            full.retry_after_ms = 30_000
-            raise full from error
+            # Only this stream rests: what we send must go on, since that is what lets us make room.
+            log.warning("stream %s: cannot store events: %s", question.name, error)
+            asyncio.get_running_loop().call_later(FULL_RETRY_S, self.fail, StorageFullError(f"it was full: {error}"))
+            return receiving.NotStored(question.stream, storage_full(error))
 
     async def _look_up(self, question: ReceiverQuestion) -> Answer:
         match question:

@@ -17,7 +17,8 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from storage.engine import Database
-from storage.engine.errors import EngineError
+from storage.engine.errors import DiskError, EngineError, FullError
+from storage.reserve import Reserve
 from storage.tenants import find_fact, node_id
 from sync.durable.hub_time import HubTime
 from sync.durable.topics import HUB
@@ -84,11 +85,13 @@ class Uplink:
         follows: tuple[str, ...] = (),
         on_call: Callable[[Call], Coroutine[Any, Any, str]] | None = None,
         hub_time: HubTime | None = None,
+        reserve: Reserve | None = None,
         clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`streams` are sent beside `LOGS`; `follows` are patterns of other nodes' streams (`session-events@*`);
-        `hub_time` is told the hub's clock whenever the hub says it."""
+        `hub_time` is told the hub's clock whenever the hub says it; `reserve` is given up when a session cannot begin
+        because the disk is full."""
         self._db = db
         self._dialling = dialling
         self._name = name
@@ -100,6 +103,7 @@ class Uplink:
         self._clock_ms = clock_ms
         self._monotonic = monotonic
         self._hub_time = hub_time or HubTime()
+        self._reserve = reserve
         self._boot_id = secrets.token_bytes(BOOT_BYTES)
         self._history = History()
         self._hub_id: str | None = None
@@ -129,6 +133,9 @@ class Uplink:
                 continue  # paused, or asked to begin again
             except (LinkError, WebSocketException, EngineError, OSError, TimeoutError) as error:
                 reason = reason_of(error, self._url)
+                if isinstance(error, FullError) and self._reserve is not None and self._reserve.release():
+                    log.warning("the disk is full (%s): the reserve was given up for the link", error)
+                    continue
             other_key = isinstance(reason, UnauthorizedError) and self._has_old_key()
             if other_key:
                 self._old_key = not self._old_key
@@ -213,6 +220,8 @@ class Uplink:
                 follows=self._follows,
             )
             self._hub_id, self._up = met.hub_id, True
+            if self._reserve is not None:
+                await asyncio.to_thread(self._reserve.take)
             await self._converse(socket, met, key, leave)
 
     def _has_old_key(self) -> bool:
@@ -368,7 +377,10 @@ class _SpokeHandler(Handler):
         log.warning("%s %d is in the hub's quarantine: %s: %s", name, offset, code, detail)
         topic = dict(sent(self._uplink._streams))[name][1]
         at_ms = self._uplink._clock_ms()
-        await self._uplink._db.run(lambda tx: note_refusal(tx, topic, offset, code, detail, at_ms))
+        try:
+            await self._uplink._db.run(lambda tx: note_refusal(tx, topic, offset, code, detail, at_ms))
+        except (FullError, DiskError) as failure:
+            log.error("that could not be noted: %s", failure)
 
     async def moved(self) -> None:
         now = self._uplink._monotonic()

@@ -42,6 +42,8 @@ class Disk:
     fail_at: int | None = None
     """The operation (a write or a sync, counted from 1) that fails, and every one after it."""
     error: type[apsw.Error] = apsw.IOError
+    forgets: bool = False
+    """A sync that fails loses what it should have written, and the next one succeeds, as Linux does."""
     budget: int | None = None
     """Bytes that may still be written before the disk is full."""
 
@@ -56,19 +58,37 @@ class Disk:
                 raise apsw.FullError("injected: the disk is full")
             self.budget -= size
 
-    def crash_image(self, folder: Path, rng: random.Random) -> None:
-        """Write what a power cut now could leave: all synced bytes, any subset of the rest, the last one torn."""
+    def sync(self, name: str) -> None:
+        """Bring a file to the disk, whoever asks."""
+        state = self.files.setdefault(name, FileState())
+        try:
+            self.operation()
+        except apsw.Error:
+            if self.forgets:
+                state.pending.clear()
+            raise
+        for offset, data in state.pending:
+            _apply(state.durable, offset, data)
+        state.pending.clear()
+
+    def crash_image(self, folder: Path, rng: random.Random, fate: str | None = None) -> None:
+        """Write what a power cut now could leave: all synced bytes, any subset of the rest, the last one torn.
+
+        `fate` says it of every file (none, prefix, subset, all, torn); without it each has its own, at random.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for name, state in self.files.items():
             if name.endswith("-shm"):
                 continue
             image = bytearray(state.durable)
-            fate = rng.choice(("none", "prefix", "subset", "all"))
+            chosen = fate or rng.choice(("none", "prefix", "subset", "all"))
             kept = rng.randint(0, len(state.pending))
             for number, (offset, data) in enumerate(state.pending):
-                if fate == "none" or (fate == "prefix" and number >= kept) or (fate == "subset" and rng.random() < 0.5):
+                if chosen == "none" or (chosen in ("prefix", "torn") and number >= kept):
                     continue
-                if data is not None and fate != "all" and rng.random() < 0.3:
+                if chosen == "subset" and rng.random() < 0.5:
+                    continue
+                if data is not None and chosen != "all" and rng.random() < 0.3:
                     data = data[: rng.randrange(0, len(data) + 1, SECTOR)]
                 _apply(image, offset, data)
             (folder / Path(name).name).write_bytes(image)
@@ -117,9 +137,5 @@ class FaultyFile(apsw.VFSFile):
         self._state.pending.append((newsize, None))
 
     def xSync(self, flags: int) -> None:
-        self._disk.operation()
         super().xSync(flags)
-        state = self._state
-        for offset, data in state.pending:
-            _apply(state.durable, offset, data)
-        state.pending.clear()
+        self._disk.sync(self._name)

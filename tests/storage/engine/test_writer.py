@@ -190,10 +190,3 @@ def test_parameters_that_cannot_be_bound(db: Database, params: Any) -> None:
         db.query("SELECT ?", params)
     with pytest.raises(TypeError):
         db.query("SELECT ?", params)
-
-
-def test_a_barrier_leaves_the_schema_version_alone(db: Database) -> None:
-    with db.transaction() as tx:
-        tx.execute("PRAGMA user_version = 7")
-    db.barrier()
-    assert db.query("PRAGMA user_version") == [{"user_version": 7}]

@@ -20,6 +20,7 @@ from sync.link.frames import (
     decode,
     encode,
     pack,
+    seal,
     unpack,
 )
 
@@ -53,25 +54,40 @@ def test_events_come_out_as_they_went_in(events: list[LogEvent]) -> None:
     assert unpack(pack(0, 1, 0, events, b"")) == events
 
 
-@given(st.binary(max_size=200))
-def test_garbage_is_a_typed_error(data: bytes) -> None:
+@given(st.binary(max_size=200), st.booleans())
+def test_garbage_is_a_typed_error(data: bytes, sealed_well: bool) -> None:
     try:
-        decode(data)
+        decode(seal(data) if sealed_well else data)
     except MalformedError:
         return
 
 
 @given(frames, st.data())
-def test_a_cut_or_flipped_frame_is_a_frame_or_a_typed_error(frame: Frame, data: st.DataObject) -> None:
+def test_a_cut_or_flipped_frame_is_no_frame(frame: Frame, data: st.DataObject) -> None:
     whole = encode(frame)
+    at = data.draw(st.integers(0, len(whole) - 1))
+    bit = 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(MalformedError):
+        decode(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+    with pytest.raises(MalformedError):
+        decode(whole[:at])
+
+
+@given(frames, st.data())
+def test_a_frame_that_is_wrong_and_sealed_well_is_a_frame_or_a_typed_error(frame: Frame, data: st.DataObject) -> None:
+    whole = msgspec.msgpack.encode(frame)
     at = data.draw(st.integers(0, len(whole) - 1))
     for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]):
         try:
-            found = decode(damaged)
+            found = decode(seal(damaged))
             if isinstance(found, Events):
                 unpack(found)
         except LinkError:
             continue
+
+
+def sealed(message: object) -> bytes:
+    return seal(msgspec.msgpack.encode(message))
 
 
 def test_text_is_no_frame() -> None:
@@ -116,15 +132,15 @@ def test_events_that_no_frame_can_carry_are_named() -> None:
 
 
 def test_a_frame_of_a_newer_version_is_left_and_one_with_more_fields_is_read() -> None:
-    assert decode(msgspec.msgpack.encode([KNOWN + 1, {"new": 1}])) == Unknown(KNOWN + 1)
-    assert decode(msgspec.msgpack.encode([15, 7, "a field that this version does not know"])) == Ping(7)
+    assert decode(sealed([KNOWN + 1, {"new": 1}])) == Unknown(KNOWN + 1)
+    assert decode(sealed([15, 7, "a field that this version does not know"])) == Ping(7)
     with pytest.raises(MalformedError):
-        decode(msgspec.msgpack.encode([3, "not", "a", "welcome"]))
+        decode(sealed([3, "not", "a", "welcome"]))
 
 
 def test_deep_nesting_is_a_typed_error() -> None:
     with pytest.raises(MalformedError):
-        decode(b"\x91" * 100_000)
+        decode(seal(b"\x91" * 100_000))
 
 
 # -- what cannot be carried travels as a stub -------------------------------------------------------------------------

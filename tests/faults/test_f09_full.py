@@ -1,0 +1,180 @@
+"""F-09 to F-12: disks that are full, on real file systems of a few megabytes; limits of the process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from storage.tenants import open_tenant_database
+from tests.faults.ledger import FULL, judge
+from tests.faults.machines import LIMIT_S, Machines, Spoke, until
+
+NO_MOUNT = "mounting a small file system needs root"
+
+
+@contextmanager
+def small_disk(folder: Path, mib: int) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() != 0:
+        pytest.skip(NO_MOUNT)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "spokefault", str(folder)], capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"{NO_MOUNT}: {done.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take all that is left, as another program would."""
+    ballast = folder / "ballast"
+    with ballast.open("ab", buffering=0) as file:
+        for size in (1 << 20, 1 << 16, 4_096, 1):
+            try:
+                while file.write(b"\0" * size) == size:
+                    continue
+            except OSError:
+                continue
+    return ballast
+
+
+def arrived(spoke: Spoke) -> int:
+    verdict = spoke.verdict()
+    assert verdict.good, verdict
+    return verdict.ok
+
+
+def test_f09_a_spoke_whose_disk_is_full_goes_on_sending(machines: Machines) -> None:
+    """The writer is told; what is published drains, over the connection that there is and over new ones."""
+    with ExitStack() as stack:
+        stack.callback(machines.stop)
+        stack.enter_context(small_disk(machines.folder / "edge", 32))
+        hub = machines.start_hub()
+        spoke = machines.spoke()
+        process = spoke.start()
+        spoke.wait_for(lambda status: status.state == "live", process)
+        os.killpg(hub.pid, signal.SIGSTOP)  # so that a backlog waits while the disk fills up
+        try:
+            writer = spoke.writer(size=20_000)
+            assert writer.wait(LIMIT_S) == FULL
+            fill(spoke.folder)
+        finally:
+            os.killpg(hub.pid, signal.SIGCONT)
+        backlog = len(spoke.ledger.read_text().splitlines())
+        assert backlog > 100
+        until(lambda: machines.stored() >= backlog, process)
+        assert arrived_of(spoke, machines) == backlog
+        writer = spoke.writer(1)
+        assert writer.wait(LIMIT_S) == FULL, "it is still full"
+        subprocess.run(["mount", "-o", "remount,size=40m", str(spoke.folder)], check=True)
+        spoke.write(3)
+        spoke.wait_synced(process)
+        assert arrived(spoke) == backlog + 3
+
+
+def arrived_of(spoke: Spoke, machines: Machines) -> int:
+    """Like `arrived`, from a copy of the spoke's file: to open one on a full disk needs room for its WAL index."""
+    image = machines.folder / "image"
+    image.mkdir(exist_ok=True)
+    for name in ("tenant-local.db", "tenant-local.db-wal"):
+        shutil.copy(spoke.folder / name, image / name)
+    db = open_tenant_database(image / "tenant-local.db")
+    try:
+        with machines.hub_file() as theirs:
+            verdict = judge(spoke.ledger, db, theirs)
+    finally:
+        db.close()
+    assert verdict.good, verdict
+    return verdict.ok
+
+
+def test_f09_a_new_session_begins_on_a_full_disk(machines: Machines) -> None:
+    """The hub restarts while the spoke's disk is full: the ratchet of the new session must still find room."""
+    with ExitStack() as stack:
+        stack.callback(machines.stop)
+        stack.enter_context(small_disk(machines.folder / "edge", 32))
+        hub = machines.start_hub()
+        spoke = machines.spoke()
+        process = spoke.start()
+        spoke.wait_for(lambda status: status.state == "live", process)
+        os.killpg(hub.pid, signal.SIGSTOP)
+        writer = spoke.writer(size=20_000)
+        assert writer.wait(LIMIT_S) == FULL
+        fill(spoke.folder)
+        machines.kill(hub)
+        backlog = len(spoke.ledger.read_text().splitlines())
+        machines.start_hub()
+        until(lambda: machines.stored() >= backlog, process)
+        assert arrived_of(spoke, machines) == backlog
+
+
+def test_f10_a_full_hub_is_said_and_recovers_by_itself(machines: Machines) -> None:
+    """The spoke says why and buffers; a tenant on another disk is not touched; with room it goes on by itself."""
+    with ExitStack() as stack:
+        stack.callback(machines.stop)
+        machines.hub_folder.mkdir()
+        other, spoke = machines.spoke("other", "roomy"), machines.spoke()
+        disk = stack.enter_context(small_disk(machines.folder / "small", 12))
+        (machines.hub_folder / "tenant-local.db").symlink_to(disk / "tenant-local.db")
+        machines.start_hub()
+        process, others = spoke.start(), other.start()
+        spoke.wait_for(lambda status: status.state == "live", process)
+        ballast = fill(disk)
+        spoke.write(200, size=20_000)
+        status = spoke.wait_for(lambda status: status.error_code == "STORAGE_FULL", process)
+        assert status.hint
+        assert status.unsent > 0
+        other.write(50)
+        other.wait_synced(others)
+        assert other.verdict("roomy").ok == 50
+        ballast.unlink()
+        spoke.wait_synced(process)
+        assert arrived(spoke) == 200
+
+
+def test_f11_a_limit_on_the_size_of_files(machines: Machines) -> None:
+    """SQLite calls it an I/O error; the writer is told that there is no room, and the link takes what was published."""
+    machines.start_hub()
+    spoke = machines.spoke()
+    spoke.write(1)
+    limited = ["prlimit", f"--fsize={600_000}"]
+    writer = spoke.writer(size=5_000, under=limited)
+    assert writer.wait(LIMIT_S) == FULL
+    process = spoke.start()
+    spoke.wait_synced(process)
+    assert arrived(spoke) == len(spoke.ledger.read_text().splitlines())
+
+
+def test_f12_a_hub_without_descriptors_keeps_its_sessions(machines: Machines) -> None:
+    """Connections beyond the limit wait or are dropped; who is there is served, and newcomers when there is room."""
+    hub = machines.start_hub(under=["prlimit", "--nofile=96"])
+    spoke = machines.spoke()
+    process = spoke.start()
+    spoke.wait_for(lambda status: status.state == "live", process)
+    crowd = []
+    for _ in range(120):
+        one = socket.socket()
+        one.settimeout(1)
+        one.connect(("127.0.0.1", machines.port))
+        crowd.append(one)
+    spoke.write(200)
+    spoke.wait_synced(process)
+    assert arrived(spoke) == 200
+    for one in crowd:
+        one.close()
+    late = machines.spoke("late")
+    late.write(10)
+    late.wait_synced(late.start())
+    assert late.verdict().ok == 10
+    assert hub.poll() is None
