@@ -84,7 +84,9 @@ def test_the_limits_are_those_of_the_code() -> None:
             f" {enrol.TOGETHER.burst:g} of all"
         ),
         "a token works": f"once, for {join_tokens.TTL_S // 60} minutes",
-        "a machine's key works": f"{devices.KEY_LIFETIME_S // 86_400} days",
+        "a machine's key works; it is replaced by itself when it is so old": (
+            f"{devices.KEY_LIFETIME_S // 86_400} days; {devices.RENEW_AFTER_S // 86_400} days"
+        ),
         "the key is shown again within a session": f"every {session.RENEW_EVERY_S / 60:g} minutes",
         "a copy that was not heard of for so long is taken for gone": f"{ratchet.SILENT_MS // 60_000} minutes",
         "calls to one peer under way; a request or a result": (f"{caller.QUOTA}; {chain.MAX_EVENT_BYTES // MIB} MiB"),
