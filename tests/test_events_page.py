@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
-from app.services import hub, scheduler, tenant
+from app.services import hub, live_calls, scheduler, tenant
 from storage import maintenance, secrets, tenant_files
 from storage.delegation import intents
 from storage.engine import Database
@@ -49,7 +49,7 @@ def told() -> set[str]:
 def test_channels() -> None:
     listed = table("Channels")
     assert {name for _, name in listed} == told()
-    heard = {("tenant", name) for name in (*tenant.CHANNELS, *status.CHANNELS)}
+    heard = {("tenant", name) for name in (*tenant.CHANNELS, *status.CHANNELS, *live_calls.CHANNELS)}
     assert listed == heard | {("system", name) for name in hub.CHANNELS}
 
 

@@ -1,7 +1,7 @@
 """Live calls: executed if the other end is there now; nothing waits, nothing is done twice, nothing is promised.
 
 The frames are the link's (`Call`, `Result`). A command on the hub's machine, another process, asks the hub that runs
-over the channel `live:calls` of the tenant's file and hears the end on a channel of its own.
+over the channel `live:calls` of the tenant's file and hears the end on `live:results`.
 """
 
 from __future__ import annotations
@@ -30,25 +30,19 @@ from sync.link.errors import LinkError
 
 log = logging.getLogger("spoke.live")
 
-ASKED = "live:calls"
+CHANNELS = ("live:calls", "live:results")
 MAX_LIVE_S = 60.0
 MAX_WAITING = 64
 
 
 class LiveRequest(msgspec.Struct, frozen=True, rename="camel"):
-    """What a command asks the hub that runs; the end comes on the channel `answer`."""
+    """What a command asks the hub that runs, on the channel `live:calls`."""
 
     call_id: str
     node_id: str
     operation_id: str
     input: Any
     seconds: float
-    answer: str
-
-
-def answered_on(call_id: str) -> str:
-    """The channel on which the end of a call is told."""
-    return f"live:results:{call_id}"
 
 
 async def execute(
@@ -121,18 +115,18 @@ async def relay(hub: Hub, db: Database, stop: asyncio.Event) -> None:
             event = _failed(asked.call_id, CallTimeoutError("the spoke did not answer in time"))
         except LinkError as error:
             event = _failed(asked.call_id, AbortedError(str(error)))
-        await db.run(partial(_tell, asked.answer, event))
+        await db.run(partial(_tell, asked.call_id, event))
 
     async def listen() -> None:
-        async for told in db.listen(ASKED):
+        async for told in db.listen("live:calls"):
             try:
                 asked = msgspec.convert(told.payload, LiveRequest)
             except msgspec.ValidationError as error:
-                log.warning("%s: not a live call: %s", ASKED, error)
+                log.warning("live:calls: not a live call: %s", error)
                 continue
             if len(waiting) >= MAX_WAITING:
                 busy = _failed(asked.call_id, ExecutionError(f"{MAX_WAITING} live calls are under way"))
-                await db.run(partial(_tell, asked.answer, busy))
+                await db.run(partial(_tell, asked.call_id, busy))
                 continue
             task = asyncio.create_task(one(asked))
             waiting.add(task)
@@ -153,21 +147,22 @@ async def ask(db: Database, node_id: str, operation_id: str, value: Any, seconds
         CallTimeoutError: no answer came in time; whether the operation ran is not known.
     """
     call_id = str(uuid.uuid4())
-    asked = LiveRequest(call_id, node_id, operation_id, value, seconds, answered_on(call_id))
-    listener = db.listen(asked.answer)  # before the question: there is no replay
-    await db.run(lambda tx: tx.notify(ASKED, msgspec.to_builtins(asked)))
+    asked = LiveRequest(call_id, node_id, operation_id, value, seconds)
+    listener = db.listen("live:results")  # before the question: there is no replay
+    await db.run(lambda tx: tx.notify("live:calls", msgspec.to_builtins(asked)))
     try:
         async with asyncio.timeout(seconds + 1):
             async for told in listener:
-                event: dict[str, Any] = told.payload
-                return event
+                if told.payload["callId"] == call_id:
+                    event: dict[str, Any] = told.payload["event"]
+                    return event
     except TimeoutError:
         pass
     raise CallTimeoutError("no answer came in time; whether it ran is not known", hint="is the hub running?")
 
 
-def _tell(channel: str, event: str, tx: Transaction) -> None:
-    tx.notify(channel, msgspec.json.decode(event))
+def _tell(call_id: str, event: str, tx: Transaction) -> None:
+    tx.notify("live:results", {"callId": call_id, "event": msgspec.json.decode(event)})
 
 
 def _failed(call_id: str, error: CallFailed) -> str:

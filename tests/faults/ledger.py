@@ -81,8 +81,8 @@ def judge(ledger: Path, spoke: Database, hub: Database) -> Verdict:
     if ledger.exists():
         for line in ledger.read_text().splitlines():
             match line.split():
-                case [tag, number, sha]:
-                    noted[tag, int(number)] = sha
+                case [tag, count, sha]:
+                    noted[tag, int(count)] = sha
                 case _:
                     continue  # torn by a SIGKILL: it was never noted
     last: Counter[str] = Counter()

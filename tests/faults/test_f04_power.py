@@ -92,7 +92,7 @@ class Life:
 def sending_spoke(life: Life) -> None:
     (generation,) = life.lineage()
     cursor = Cursor(0, generation.gen_id)
-    for _ in range(3):
+    for _ in range(2):
         life.publish(4)
         cursor = life.send(generation, cursor)
         life.logs.answer(sending.SaveAck(0, generation, cursor, None))
@@ -136,7 +136,7 @@ def fast_spoke(life: Life) -> None:
 
 def storing_hub(life: Life) -> None:
     generation, cursor = Generation(1, GEN), Cursor(0, GEN)
-    for number in range(6):
+    for number in range(4):
         events = [LogEvent(cursor.offset + n, None, f'"{number}.{n}{"x" * 500}"', 0) for n in range(1, 5)]
         frame = pack(0, 1, cursor.offset, events, extend(cursor.hash, events))
         with life.db.transaction() as tx:

@@ -13,9 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from storage.tenants import open_tenant_database
+from storage.engine import Database, FullError, Transaction
+from storage.tenants import node_id, open_tenant_database
+from sync.link import receiver
+from sync.logs.incoming import IncomingLogs
+from sync.peer import conversation
 from tests.faults.ledger import FULL, judge
 from tests.faults.machines import LIMIT_S, Machines, Spoke, until
+from tests.sync.hub.test_link import publish
+from tests.sync.rig import make_key, running_hub, running_uplink, status_when, waited
 
 NO_MOUNT = "mounting a small file system needs root"
 
@@ -178,3 +184,31 @@ def test_f12_a_hub_without_descriptors_keeps_its_sessions(machines: Machines) ->
     late.wait_synced(late.start())
     assert late.verdict().ok == 10
     assert hub.poll() is None
+
+
+async def test_f09_what_the_hub_sends_waits_until_there_is_room(
+    tenant: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls find no room at the spoke: its own events go on, in the same session; later the calls come."""
+    monkeypatch.setattr(conversation, "FULL_RETRY_S", 0.3)
+    real, full, refused = IncomingLogs.store, True, 0
+
+    def store(self: IncomingLogs, tx: Transaction, question: receiver.Store) -> receiver.Stored:
+        nonlocal refused
+        if full and self._db is tenant:
+            refused += 1
+            raise FullError("injected")
+        return real(self, tx, question)
+
+    monkeypatch.setattr(IncomingLogs, "store", store)
+    us = await tenant.read(node_id)
+    key = make_key(tmp_path / "hub")
+    async with running_hub(tmp_path / "hub") as hub:
+        publish(await hub.tenant("local"), 3, f"calls>{us}")
+        async with running_uplink(tenant, hub.port, key):
+            for _ in range(3):
+                publish(tenant, 100)
+                await status_when(tenant, lambda status: status.streams[0].acked_offset > 0 and status.unsent == 0)
+            assert refused > 0
+            full = False
+            await waited(tenant, lambda: len(tenant.stream("calls@hub").read()) == 3)

@@ -19,9 +19,11 @@ def clock(text: str) -> dict[str, str]:
     return {"LD_PRELOAD": str(LIBRARY), "FAKETIME": text, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": "UTC"}
 
 
-@pytest.mark.parametrize("text", ["-3d", "+3d", "@1970-01-03 00:00:00", "@2106-02-08 00:00:00"])
-@pytest.mark.parametrize("end", ["spoke", "hub"])
-def test_f24_a_clock_that_is_wrong(machines: Machines, text: str, end: str) -> None:
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [("spoke", "-3d"), ("spoke", "@1970-01-03 00:00:00"), ("spoke", "@2106-02-08 00:00:00"), ("hub", "+3d")],
+)
+def test_f24_a_clock_that_is_wrong(machines: Machines, end: str, text: str) -> None:
     hub = machines.start_hub(environment=clock(text) if end == "hub" else {})
     spoke = machines.spoke()
     process = spoke.start(more=clock(text) if end == "spoke" else {})
@@ -40,10 +42,10 @@ def test_f24_a_clock_that_is_wrong(machines: Machines, text: str, end: str) -> N
 
 
 def test_f24_a_clock_that_jumps_between_sessions(machines: Machines) -> None:
-    """An hour forth and back, with the node's sessions in between: it is never taken for a copy of itself."""
+    """Forth and back, with the node's sessions in between: it is never taken for a copy of itself."""
     machines.start_hub()
     spoke = machines.spoke()
-    for number, text in enumerate(("+1h", "-1h", "+0", "-3d", "+3d")):
+    for number, text in enumerate(("+1h", "-1h", "+3d")):
         spoke.write(20)
         process = spoke.start(more=clock(text))
         spoke.wait_synced(process)

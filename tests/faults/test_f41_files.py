@@ -43,7 +43,7 @@ def test_f41_a_file_that_is_no_database_is_refused_and_left(machines: Machines) 
     assert spoke.file.read_bytes() == bytes(content)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_f41_pages_that_are_garbage_are_said_and_nothing_wrong_arrives(machines: Machines, seed: int) -> None:
     """Whatever pages are hit: an error that says so, or the same events; never others on the hub."""
     machines.start_hub()

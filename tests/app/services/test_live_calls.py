@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from app.services import live_calls
 from storage.engine import Database
-from storage.operations.spec import Identity, OperationContext, OperationSpec
+from storage.operations.spec import Identity, Model, OperationContext, OperationSpec
 from storage.tenants import node_id
 from sync.calls.errors import CallTimeoutError
 from sync.calls.registry import Registry
@@ -20,7 +19,7 @@ from sync.spoke.uplink import Dialling, Uplink
 from tests.sync.rig import LIMIT_S, make_key, running_hub, status_when
 
 
-class Value(BaseModel):
+class Value(Model):
     n: int
 
 
@@ -35,8 +34,14 @@ def registry(release: threading.Event) -> Registry:
         return value
 
     for name, handler in (("echo", echo), ("slow", slow)):
-        made.register(OperationSpec("test", name, "mutation", name, Value, Value), handler)
+        made.register(_spec(name), handler)
     return made
+
+
+def _spec(name: str) -> OperationSpec[Value, Value]:
+    return OperationSpec(
+        namespace="test", name=name, type="mutation", description=name, input_model=Value, output_model=Value
+    )
 
 
 async def test_a_command_calls_a_node_through_the_hub_that_runs(tenant: Database, tmp_path: Path) -> None:
@@ -71,7 +76,7 @@ async def test_a_command_calls_a_node_through_the_hub_that_runs(tenant: Database
         late = await ask("test.slow", {"n": 1}, 0.05)
         assert late["code"] == CallTimeoutError("").code
         with db.transaction() as tx:
-            tx.notify(live_calls.ASKED, {"not": "a call"})
+            tx.notify("live:calls", {"not": "a call"})
         assert (await ask("test.echo", {"n": 8}))["output"]["data"] == {"n": 8}
         release.set()
         stop.set()
