@@ -324,7 +324,7 @@ async def _refuse(connection: ServerConnection, error: LinkError) -> None:
     """Say why and close; a peer that is already gone needs no answer."""
     try:
         await connection.send(encode(Failure(error.code, str(error), None, error.retry_after_ms)))
-        await connection.close(1008 if error.permanent else 1011, error.code)
+        await connection.close(error.close_code, error.code)
     except ConnectionClosed:
         log.info("%s was gone before it could be told: %s", _peer(connection), error.code)
 

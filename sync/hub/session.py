@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from storage.identity.devices import Device, find_device
 from sync.hub import spokes
 from sync.hub.admission import Greeting, Refusal, admit_device, confirm_session, judge_session, note_alive, rotate
 from sync.hub.keys import Principal
-from sync.hub.streams import accepts, followable, sent_to, topic_of
+from sync.hub.streams import MAX_FOLLOWED, accepts, followable, follower, sent_to, topic_of
 from sync.link import ratchet
 from sync.link.device import verify_renewal
 from sync.link.errors import (
@@ -65,6 +65,7 @@ HELLO_TIMEOUT_S = 5.0
 RENEW_EVERY_S = 3_600.0
 PROOF_WITHIN_S = 60.0
 NONCE_BYTES = 32
+MAX_PATTERNS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +311,7 @@ class Reception:
 
     async def _converse(self, connection: ServerConnection, db: Database, peer: Peer, ready: Ready) -> None:
         node_id = peer.node_id
-        followed = await db.read(lambda source: followable(source, node_id, ready.follows[:64], peer.scopes))
+        followed = await db.read(lambda source: followable(source, node_id, ready.follows[:MAX_PATTERNS], peer.scopes))
         streams = sent_to(node_id, followed)
         history = self._histories.setdefault(node_id, History())
         exchange = Exchange([spec for spec, _ in streams.values()], accepts, history, Window())
@@ -332,13 +333,37 @@ class Reception:
         now = time.monotonic()
         presence = link.presence = Presence(peer, db, conversation, link, now, now)
         self._present[node_id] = presence
+        following = None
+        if ready.follows:
+            follow = self._follow(conversation, db, peer, ready.follows[:MAX_PATTERNS], set(followed))
+            following = asyncio.create_task(follow, name=f"follow-{node_id}")
         try:
             await conversation.run()
         finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
             link.gone()
             if self._present.get(node_id) is presence:
                 del self._present[node_id]
             presence.ended.set()
+
+    async def _follow(
+        self, conversation: Conversation, db: Database, peer: Peer, patterns: Sequence[str], known: set[str]
+    ) -> None:
+        """Streams that begin while a session lasts are followed from then on."""
+        waiter = db.wake.add([("link", "peers")])
+        try:
+            while True:
+                waiter.clear()
+                found = await db.read(lambda source: followable(source, peer.node_id, patterns, peer.scopes))
+                for topic in found:
+                    if topic not in known and len(known) < MAX_FOLLOWED:
+                        known.add(topic)
+                        conversation.add(follower(topic), topic)
+                await waiter.wait()
+        finally:
+            db.wake.remove(waiter)
 
 
 async def rotate_key(system: Database, hub_id: str, node_id: str, frame: RotateKey) -> None:

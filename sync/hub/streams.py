@@ -29,7 +29,12 @@ def sent_to(node_id: str, followed: Iterable[str] = ()) -> dict[str, tuple[Outgo
         CALLS: (Outgoing(CALLS, priority=0, heals=False), calls_to(node_id)),
         RESULTS: (Outgoing(RESULTS, priority=0, heals=False), results_to(node_id)),
     }
-    return own | {topic: (Outgoing(topic, priority=2, heals=False), topic) for topic in followed}
+    return own | {topic: (follower(topic), topic) for topic in followed}
+
+
+def follower(topic: str) -> Outgoing:
+    """Another node's stream, as it is sent on."""
+    return Outgoing(topic, priority=2, heals=False)
 
 
 def followable(

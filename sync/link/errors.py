@@ -26,12 +26,14 @@ class MalformedError(LinkError):
     """The other end sent something that is not a frame, or not one that may come now."""
 
     code = "MALFORMED"
+    close_code = 4400
 
 
 class TooLargeError(LinkError):
     """A frame or an event is larger than the link carries."""
 
     code = "TOO_LARGE"
+    close_code = 4413
     permanent = True
     hint = "publish smaller events: put the bulk into a file and its path into the event"
 
@@ -40,6 +42,7 @@ class VersionError(LinkError):
     """The two ends have no protocol version in common."""
 
     code = "VERSION"
+    close_code = 4406
     permanent = True
     hint = "upgrade the older of the two programs"
 
@@ -48,6 +51,7 @@ class UnauthorizedError(LinkError):
     """The hub refused the key."""
 
     code = "UNAUTHORIZED"
+    close_code = 4401
     permanent = True
     hint = "ask the hub's operator for a token (spoke hub token create) or a key (spoke hub key create); spoke join URL"
 
@@ -70,12 +74,14 @@ class CorruptFrameError(LinkError):
     """The events of a frame are not those that were sent: its chain hash differs."""
 
     code = "CORRUPT_FRAME"
+    close_code = 4400
 
 
 class ParkedError(LinkError):
     """A stream was healed or forked again and again: two ends disagree in a circle."""
 
     code = "PARKED"
+    close_code = 4410
     permanent = True
     hint = "it is tried again in 10 minutes; `spoke sync generations` shows them"
 
@@ -84,6 +90,7 @@ class StorageFullError(LinkError):
     """The other end cannot store anything just now."""
 
     code = "STORAGE_FULL"
+    close_code = 4507
     hint = "nothing is lost: events wait here until there is room there"
 
 
@@ -91,6 +98,7 @@ class OverloadedError(LinkError):
     """The hub is stopping, or has too much to do."""
 
     code = "OVERLOADED"
+    close_code = 4503
     hint = "nothing is lost: the link comes back by itself"
 
 
@@ -98,6 +106,7 @@ class SilentError(LinkError):
     """Nothing was heard of the other end for too long."""
 
     code = "TIMEOUT"
+    close_code = 4408
     hint = "nothing is lost: the link comes back by itself"
 
 
@@ -105,6 +114,7 @@ class SupersededError(LinkError):
     """A newer session of the same node is here; this one ends, and nothing of it is stored any more."""
 
     code = "SUPERSEDED"
+    close_code = 4420
     hint = "nothing to do, unless it goes on: then two copies of this node run"
 
 
@@ -112,6 +122,7 @@ class IdentityConflictError(LinkError):
     """Two copies of this node are alive: one database was copied to another machine, or restored beside it."""
 
     code = "IDENTITY_CONFLICT"
+    close_code = 4421
     permanent = True
     hint = "stop the other copy, or make this one a node of its own: spoke reidentify; nothing that waits here is lost"
 
@@ -120,6 +131,7 @@ class RevokedError(LinkError):
     """The hub's operator has revoked this node."""
 
     code = "REVOKED"
+    close_code = 4403
     permanent = True
     hint = "local work goes on; ask the hub's operator for a token for this node, then: spoke join URL"
 
@@ -128,6 +140,7 @@ class KeyExpiredError(LinkError):
     """The node's key is past its date, and past the time in which it could still be renewed."""
 
     code = "KEY_EXPIRED"
+    close_code = 4402
     permanent = True
     hint = "is the clock right? Else ask the hub's operator for a token for this node, then: spoke join URL"
 
@@ -168,6 +181,7 @@ class RateError(LinkError):
     """Too many came at once."""
 
     code = "RATE"
+    close_code = 4429
     hint = "try again in a few seconds"
 
 

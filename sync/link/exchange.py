@@ -100,6 +100,7 @@ class Exchange:
             for index, spec in enumerate(self._specs)
         ]
         self._accepts = accepts
+        self._history = history
         self._window = window
         self._receivers: dict[int, Receiver] = {}
         self._last_read = -1
@@ -131,9 +132,9 @@ class Exchange:
             output for sender in self.senders if wanted is None or sender.name in wanted for output in sender.woken()
         )
 
-    def add(self, spec: Outgoing, history: History) -> list[Output]:
+    def add(self, spec: Outgoing) -> list[Output]:
         """One more log to send in this session."""
-        sender = Sender(len(self.senders), spec.name, heals=spec.heals, history=history.of(spec.name))
+        sender = Sender(len(self.senders), spec.name, heals=spec.heals, history=self._history.of(spec.name))
         self._specs.append(spec)
         self.senders.append(sender)
         return self._sent(sender.start())

@@ -188,6 +188,7 @@ class IncomingLogs:
         elif parent is None and generation.reason == "gap":
             self._note_gap(tx, name, generation.parent or generation.gen_id, 0, generation.base)
         now = self._clock_ms()
+        tx.touch("link", "peers")  # whoever follows this stream hears of it
         tx.execute(
             "INSERT INTO link_cursors (node_id, topic, gen_id, generation, base, parent, reason, offset, hash, events,"
             " opened, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",

@@ -11,8 +11,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias
 
@@ -23,7 +24,7 @@ from storage.engine.errors import DiskError, EngineError, FullError
 from sync.link import receiver as receiving
 from sync.link import sending
 from sync.link.errors import LinkError, OverloadedError, SilentError, StorageFullError
-from sync.link.exchange import Answer, Exchange, Output, Refused, Send
+from sync.link.exchange import Answer, Exchange, Outgoing, Output, Refused, Send
 from sync.link.frames import (
     Call,
     Frame,
@@ -119,6 +120,12 @@ class _Woken:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Added:
+    spec: Outgoing
+    topic: str
+
+
 class Conversation:
     """One session, after both ends know each other."""
 
@@ -147,7 +154,7 @@ class Conversation:
         self._pings = pings
         self._clock_ms = clock_ms
         self._monotonic = monotonic
-        self._inputs: asyncio.Queue[Frame | Unknown | Answer | _Woken | Exception] = asyncio.Queue()
+        self._inputs: asyncio.Queue[Frame | Unknown | Answer | _Woken | _Added | Exception] = asyncio.Queue()
         self._outbox: deque[Frame] = deque()
         self._to_sender: deque[SenderQuestion] = deque()
         self._to_receiver: deque[ReceiverQuestion] = deque()
@@ -158,7 +165,8 @@ class Conversation:
         self._room = asyncio.Event()
         self._room.set()
         self._heard = monotonic()
-        self._calls: set[asyncio.Task[None]] = set()
+        self._others: set[asyncio.Task[None]] = set()
+        """Live calls that run here, and watches over logs that were added."""
         self._leaving = False
 
     async def run(self) -> None:
@@ -169,14 +177,7 @@ class Conversation:
             EngineError: our file cannot be read or written; nothing was acknowledged that is not on disk.
             Exception: whatever ended the connection.
         """
-        waiter = self._db.wake.add([("stream", topic) for topic in self._topics.values()])
-
-        async def wake() -> None:
-            while True:
-                await waiter.wait()
-                waiter.clear()  # before the read that follows: a commit in between wakes us again
-                self._inputs.put_nowait(_Woken())
-
+        wake = partial(self._wake, list(self._topics.values()))
         tasks = [asyncio.create_task(self._guard(work)) for work in (self._receive, self._watch, wake)]
         try:
             await self._carry_out(self.exchange.start())
@@ -187,12 +188,15 @@ class Conversation:
                     if self._leaving and self.exchange.quiet:
                         return
         finally:
-            self._db.wake.remove(waiter)
-            tasks += [*self._workers.values(), *self._calls]
+            tasks += [*self._workers.values(), *self._others]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._save_acks()
+
+    def add(self, spec: Outgoing, topic: str) -> None:
+        """Send one more log, from now on."""
+        self._inputs.put_nowait(_Added(spec, topic))
 
     def leave(self) -> None:
         """Send nothing new, and end the session when what is on its way was acknowledged."""
@@ -211,11 +215,15 @@ class Conversation:
 
     # -- one input -------------------------------------------------------------------------------------------------
 
-    async def _take(self, event: Frame | Unknown | Answer | _Woken | Exception) -> None:
+    async def _take(self, event: Frame | Unknown | Answer | _Woken | _Added | Exception) -> None:
         now = self._monotonic()
         match event:
             case Exception():
                 raise event
+            case _Added(spec, topic):
+                self._outgoing.add(spec.name, topic)
+                self._background(partial(self._wake, [topic]))
+                await self._carry_out(self.exchange.add(spec))
             case _Woken():
                 await self._carry_out(self.exchange.woken())
             case Ping(sent_ms):
@@ -223,9 +231,7 @@ class Conversation:
             case Pong():
                 self._handler.told_time(event)
             case Call():
-                task = asyncio.create_task(self._guard(partial(self._call, event)))
-                self._calls.add(task)
-                task.add_done_callback(self._calls.discard)
+                self._background(partial(self._call, event))
             case Result():
                 self._handler.answered(event)
             case Renew():
@@ -298,6 +304,22 @@ class Conversation:
             await work()
         except Exception as error:  # noqa: BLE001 - handed to the session, which raises it
             self._inputs.put_nowait(error)
+
+    async def _wake(self, topics: Sequence[str]) -> None:
+        waiter = self._db.wake.add([("stream", topic) for topic in topics])
+        self._inputs.put_nowait(_Woken())  # what came before the waiter was there
+        try:
+            while True:
+                await waiter.wait()
+                waiter.clear()  # before the read that follows: a commit in between wakes us again
+                self._inputs.put_nowait(_Woken())
+        finally:
+            self._db.wake.remove(waiter)
+
+    def _background(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._guard(work))
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
 
     async def _receive(self) -> None:
         while True:

@@ -455,7 +455,7 @@ async def test_the_hub_closes_with_a_reason_after_a_failure(tmp_path: Path) -> N
         with pytest.raises(ConnectionClosed) as caught:
             await socket.recv()
     assert caught.value.rcvd is not None
-    assert caught.value.rcvd.reason == "MALFORMED"
+    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4400, "MALFORMED")
 
 
 # -- keys ------------------------------------------------------------------------------------------------------------

@@ -241,6 +241,23 @@ async def test_a_node_follows_streams_of_its_tenant_and_of_no_other(
     stranger.db.close()
 
 
+async def test_a_stream_that_begins_later_is_followed_in_the_same_session(
+    node: Node, other: Node, own: Certificates, tmp_path: Path
+) -> None:
+    topic = f"session-events@{other.id}"
+    async with tls_hub(tmp_path / "hub", own) as hub:
+        await node.join(hub, own, scopes=("streams:read",))
+        async with node.linked(follows=("session-events@*",)):
+            await status_when(node.db, live)
+            await other.join(hub, own)
+            async with other.linked():
+                other.publish(20)
+                await waited(node.db, lambda: len(node.db.stream(topic).read()) == 20)
+                other.publish(3)
+                await waited(node.db, lambda: len(node.db.stream(topic).read()) == 23)
+            assert hub.present[node.id].peer.epoch == 1
+
+
 async def test_without_the_scope_nothing_is_followed(
     node: Node, other: Node, own: Certificates, tmp_path: Path
 ) -> None:
