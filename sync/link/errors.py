@@ -18,6 +18,8 @@ class LinkError(Exception):
     code: ClassVar[str] = "INTERNAL"
     permanent: ClassVar[bool] = False
     hint: ClassVar[str] = "it is tried again by itself; if it goes on, please report it with the logs of both ends"
+    close_code: ClassVar[int] = 4500
+    """With which the WebSocket is closed, for programs and people that see nothing else."""
     retry_after_ms: int | None = None
     """The other end asked to be left alone for so long."""
 
