@@ -161,7 +161,10 @@ def test_f21_both_from_copies_of_different_times(machines: Machines, hub_older: 
 
 
 def test_f22_two_copies_of_one_spoke_run(machines: Machines) -> None:
-    """One of them is refused and says so; what it recorded arrives once the other has left and it is let in again."""
+    """One of them goes on, the other is refused, says so and goes on recording; nothing of the two is mixed.
+
+    How what the copy recorded arrives under a name of its own: tests/sync/spoke/test_reidentify.py.
+    """
     machines.start_hub()
     spoke = machines.spoke()
     spoke.write(50)
