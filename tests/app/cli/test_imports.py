@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ def watching(*arguments: str, cwd: Path) -> Iterator[Watching]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that starts us in the background has SIGINT ignored, and who is born ignores it too.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     guard = threading.Timer(120, process.kill)  # a hang fails the test instead of stopping all of them
     guard.start()
