@@ -35,11 +35,13 @@ from sync.link.frames import (
     SUBPROTOCOL,
     Challenge,
     Hello,
+    Ping,
     Ready,
     Welcome,
     decode,
     encode,
 )
+from sync.peer.conversation import HEARTBEAT_S
 from sync.spoke.status import read_status
 from sync.spoke.uplink import Dialling, Uplink
 
@@ -245,8 +247,19 @@ def live(_: int) -> None:
     )
 
 
+async def _ping(socket: ClientConnection) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_S)
+        await socket.send(encode(Ping(0)))
+
+
+async def _drain(socket: ClientConnection) -> None:
+    async for _ in socket:
+        pass
+
+
 async def _sit(url: str, key: str, first: int, number: int, ready: asyncio.Event) -> None:
-    sockets = []
+    sockets: list[asyncio.Task[None]] = []
     for node in range(first, first + number):
         if node % 250 == 0:
             await asyncio.sleep(1)
@@ -264,7 +277,7 @@ async def _sit(url: str, key: str, first: int, number: int, ready: asyncio.Event
         welcome = decode(await socket.recv())
         assert isinstance(welcome, Welcome), welcome
         await socket.send(encode(Ready(welcome.epoch)))
-        sockets.append(socket)
+        sockets += [asyncio.create_task(_ping(socket)), asyncio.create_task(_drain(socket))]
     ready.set()
     await asyncio.sleep(3_600)
 
@@ -310,7 +323,7 @@ def idle(number: int) -> None:
         for peer in peers:
             peer.kill()
             peer.wait()
-    print(f"idle: {number:,} sessions, opened in {took:.0f} s")
+    print(f"idle: {number:,} sessions that ping, opened in {took:.0f} s")
     print(
         f"  hub without them (floor) {before:.0f} MB; with them {after:.0f} MB, {(after - before) * 1e3 / number:.1f} kB each"
     )
