@@ -311,8 +311,7 @@ class Reception:
 
     async def _converse(self, connection: ServerConnection, db: Database, peer: Peer, ready: Ready) -> None:
         node_id = peer.node_id
-        followed = await db.read(lambda source: followable(source, node_id, ready.follows[:MAX_PATTERNS], peer.scopes))
-        streams = sent_to(node_id, followed)
+        streams = sent_to(node_id)
         history = self._histories.setdefault(node_id, History())
         exchange = Exchange([spec for spec, _ in streams.values()], accepts, history, Window())
         topics = {name: topic for name, (_, topic) in streams.items()}
@@ -335,7 +334,7 @@ class Reception:
         self._present[node_id] = presence
         following = None
         if ready.follows:
-            follow = self._follow(conversation, db, peer, ready.follows[:MAX_PATTERNS], set(followed))
+            follow = self._follow(conversation, db, peer, ready.follows[:MAX_PATTERNS])
             following = asyncio.create_task(follow, name=f"follow-{node_id}")
         try:
             await conversation.run()
@@ -348,10 +347,9 @@ class Reception:
                 del self._present[node_id]
             presence.ended.set()
 
-    async def _follow(
-        self, conversation: Conversation, db: Database, peer: Peer, patterns: Sequence[str], known: set[str]
-    ) -> None:
-        """Streams that begin while a session lasts are followed from then on."""
+    async def _follow(self, conversation: Conversation, db: Database, peer: Peer, patterns: Sequence[str]) -> None:
+        """Send the streams of other nodes that the spoke asked for, those too that begin while the session lasts."""
+        known = set[str]()
         waiter = db.wake.add([("link", "peers")])
         try:
             while True:

@@ -23,13 +23,12 @@ def accepts(name: str) -> bool:
     return not any(c in "@>" for c in name)
 
 
-def sent_to(node_id: str, followed: Iterable[str] = ()) -> dict[str, tuple[Outgoing, str]]:
-    """What the hub sends to a spoke, by name on the wire: calls and results for it, and what it follows."""
-    own = {
+def sent_to(node_id: str) -> dict[str, tuple[Outgoing, str]]:
+    """What the hub sends to a spoke, by name on the wire: calls and results for it."""
+    return {
         CALLS: (Outgoing(CALLS, priority=0, heals=False), calls_to(node_id)),
         RESULTS: (Outgoing(RESULTS, priority=0, heals=False), results_to(node_id)),
     }
-    return own | {topic: (follower(topic), topic) for topic in followed}
 
 
 def follower(topic: str) -> Outgoing:

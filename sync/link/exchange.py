@@ -125,12 +125,9 @@ class Exchange:
         """The session is open."""
         return self._sent(output for sender in self.senders for output in sender.start())
 
-    def woken(self, names: Iterable[str] | None = None) -> list[Output]:
-        """There may be new events in these logs (None: in any)."""
-        wanted = None if names is None else set(names)
-        return self._sent(
-            output for sender in self.senders if wanted is None or sender.name in wanted for output in sender.woken()
-        )
+    def woken(self) -> list[Output]:
+        """There may be new events in any of the logs."""
+        return self._sent(output for sender in self.senders for output in sender.woken())
 
     def add(self, spec: Outgoing) -> list[Output]:
         """One more log to send in this session."""
@@ -169,8 +166,7 @@ class Exchange:
         """Take an answer of the shell."""
         match answer:
             case LogRead():
-                outputs = self.senders[answer.stream].on_log(answer)
-                return self._sent(outputs)
+                return self._sent(self.senders[answer.stream].on_log(answer))
             case sending.Lineage() | sending.Examined() | sending.Sampled() | sending.Inserted():
                 return self._sent(self.senders[answer.stream].on_answer(now, answer))
             case _:

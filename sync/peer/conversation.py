@@ -84,7 +84,7 @@ class Handler:
 
     async def called(self, frame: Call) -> str:
         """Execute a live call; returns the call event that ends it."""
-        raise NotImplementedError
+        raise OverloadedError("this end answers no calls")
 
     def answered(self, frame: Result) -> None:
         """A live call of ours has ended."""

@@ -24,7 +24,7 @@ from sync.durable.hub_time import HubTime
 from sync.durable.topics import HUB
 from sync.link.backoff import STABLE_S, delay_s
 from sync.link.device import DeviceKey, sign_renewal
-from sync.link.errors import LinkError, OverloadedError, UnauthorizedError
+from sync.link.errors import LinkError, UnauthorizedError
 from sync.link.exchange import Exchange, History
 from sync.link.frames import MAX_FRAME_BYTES, SUBPROTOCOL, Call, KeyRotated, Pong, Renew, RotateKey, Window
 from sync.logs.incoming import IncomingLogs
@@ -265,14 +265,7 @@ class Uplink:
         await self._until(lambda fact: fact is not None)
 
     async def _until_resumed(self, stop: asyncio.Event) -> None:
-        resumed = asyncio.create_task(self._until(lambda fact: fact is None))
-        stopped = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({resumed, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            resumed.cancel()
-            stopped.cancel()
-            await asyncio.wait({resumed, stopped})
+        await _first_of(self._until(lambda fact: fact is None), stop.wait())
 
     async def _until(self, good: Callable[[str | None], bool]) -> None:
         waiter = self._db.wake.add([("notify", PAUSED)])
@@ -287,13 +280,7 @@ class Uplink:
 
     async def _until_nudged(self, stop: asyncio.Event) -> None:
         """`spoke sync now` is not made to wait for the backoff."""
-        ends = [asyncio.create_task(self._heard(NUDGE)), asyncio.create_task(stop.wait())]
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in ends:
-                task.cancel()
-            await asyncio.wait(ends)
+        await _first_of(self._heard(NUDGE), stop.wait())
 
     async def _heard(self, channel: str) -> None:
         """Wait for a notification; commits of other processes wake us as well, and are none."""
@@ -329,6 +316,17 @@ class Uplink:
             log.error("the state of the link (%s) could not be noted: %s", state, failure)
 
 
+async def _first_of(*works: Coroutine[Any, Any, Any]) -> None:
+    """Wait for whichever ends first; the others are cancelled, and have ended when this returns."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
 STILL_LIVE_S = 2.0
 
 
@@ -347,9 +345,7 @@ class _SpokeHandler(Handler):
 
     async def called(self, frame: Call) -> str:
         on_call = self._uplink._on_call
-        if on_call is None:
-            raise OverloadedError("this node answers no calls")
-        return await on_call(frame)
+        return await (super().called(frame) if on_call is None else on_call(frame))
 
     def proof_of(self, frame: Renew) -> bytes:
         if self._key is None:
@@ -375,7 +371,7 @@ class _SpokeHandler(Handler):
 
     async def refused(self, name: str, offset: int, code: str, detail: str) -> None:
         log.warning("%s %d is in the hub's quarantine: %s: %s", name, offset, code, detail)
-        topic = dict(sent(self._uplink._streams))[name][1]
+        topic = sent(self._uplink._streams)[name][1]
         at_ms = self._uplink._clock_ms()
         try:
             await self._uplink._db.run(lambda tx: note_refusal(tx, topic, offset, code, detail, at_ms))
