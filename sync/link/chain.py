@@ -83,10 +83,6 @@ class Cursor(NamedTuple):
     hash: bytes
 
 
-START = Cursor(0, b"")
-"""Before anything is known."""
-
-
 def receive(cursor: Cursor, after: int, events: Sequence[LogEvent], chain: bytes) -> tuple[list[LogEvent], Cursor]:
     """Return the events of a frame that are new, and the cursor behind them.
 
