@@ -16,8 +16,13 @@ class TextError(ValueError):
 
 
 def dumps(value: Any) -> str:
-    """A value as JSON on one line, as people write it."""
-    return json.dumps(value, ensure_ascii=False)
+    """A value as JSON on one line, as people write it; what a terminal would obey or hide is escaped.
+
+    >>> dumps({"ключ": "a\\u202eb"})
+    '{"ключ": "a\\\\u202eb"}'
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def same(one: Any, other: Any) -> bool:
