@@ -20,6 +20,54 @@ class Topic:
     events: int
 
 
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """Who reads a stream, and how far it is. `lag`: events that it has not read."""
+
+    name: str
+    offset: int
+    lag: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRow:
+    """A stream in a list.
+
+    Attributes:
+        newest_ms: when its last event was written (unix milliseconds, to the second).
+        per_minute: events of the last minute; of a very busy stream, at least so many.
+    """
+
+    name: str
+    first: int
+    last: int
+    events: int
+    newest_ms: int
+    per_minute: int
+    consumers: tuple[Consumer, ...]
+
+    @property
+    def lag(self) -> int:
+        """What the slowest consumer has not read."""
+        return max((consumer.lag for consumer in self.consumers), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Events that are missing for good: those of a node's stream behind `after`, up to `upto`."""
+
+    node_id: str
+    stream: str
+    generation: str
+    after: int
+    upto: int
+    noted_ms: int
+
+
+RATE_OF = 1_000
+"""So many of the newest events are looked at for the rate."""
+
+
 class _Known(msgspec.Struct, rename="camel"):
     """The fields that tell most about an event, where it has them."""
 
@@ -44,6 +92,50 @@ def list_topics(snapshot: Snapshot) -> list[Topic]:
         "SELECT topic, min(offset), max(offset), count(*) FROM _honker_stream GROUP BY topic ORDER BY topic"
     )
     return [Topic(*row) for row in rows]
+
+
+def read_streams(snapshot: Snapshot) -> list[StreamRow]:
+    """Every stream with its consumers, by name; counts by the index, so run it off the event loop."""
+    found = []
+    for topic in list_topics(snapshot):
+        ((newest_at, recent),) = snapshot.rows(
+            "SELECT max(created_at), sum(created_at > unixepoch() - 60) FROM (SELECT created_at FROM _honker_stream"
+            " WHERE topic = ? ORDER BY offset DESC LIMIT ?)",
+            (topic.name, RATE_OF),
+        )
+        consumers = snapshot.rows(
+            "SELECT name, offset, (SELECT count(*) FROM _honker_stream s WHERE s.topic = c.topic AND s.offset > c.offset)"
+            " FROM _honker_stream_consumers c WHERE topic = ? ORDER BY name",
+            (topic.name,),
+        )
+        found.append(
+            StreamRow(
+                topic.name,
+                topic.first,
+                topic.last,
+                topic.events,
+                newest_at * 1000,
+                recent,
+                tuple(Consumer(*row) for row in consumers),
+            )
+        )
+    return found
+
+
+def payload_bytes(snapshot: Snapshot, topic: str) -> int:
+    """Bytes of a stream's payloads; reads all of them."""
+    ((size,),) = snapshot.rows(
+        "SELECT total(length(CAST(payload AS BLOB))) FROM _honker_stream WHERE topic = ?", (topic,)
+    )
+    return int(size)
+
+
+def read_gaps(snapshot: Snapshot) -> list[Gap]:
+    """What this file knows to be missing of the streams of others, the newest first."""
+    rows = snapshot.rows(
+        "SELECT node_id, topic, hex(gen_id), after, upto, noted_at FROM link_gaps ORDER BY noted_at DESC"
+    )
+    return [Gap(node, topic, gen.lower(), after, upto, noted) for node, topic, gen, after, upto, noted in rows]
 
 
 def newest(snapshot: Snapshot, topic: str, limit: int) -> list[Event]:
