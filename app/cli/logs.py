@@ -54,8 +54,11 @@ def logs(context: Context, follow: bool, level: str, count: int, file: Path | No
     if not shown and not follow:
         say("nothing to show at that level")
     if follow:
-        for entry in parse_log(_new_lines(path)):
-            if entry.severity >= least:
+        showing = False  # whether a line that goes on with the last entry is of one that is shown
+        for line in _new_lines(path):
+            (entry,) = parse_log([line])
+            showing = entry.severity >= least if entry.logger else showing
+            if showing:
                 _print(entry, as_json)
 
 

@@ -104,8 +104,8 @@ def read_streams(snapshot: Snapshot) -> list[StreamRow]:
             (topic.name, RATE_OF),
         )
         consumers = snapshot.rows(
-            "SELECT name, offset, (SELECT count(*) FROM _honker_stream s WHERE s.topic = c.topic AND s.offset > c.offset)"
-            " FROM _honker_stream_consumers c WHERE topic = ? ORDER BY name",
+            "SELECT name, offset,"
+            " (SELECT count(*) FROM _honker_stream s WHERE s.topic = c.topic AND s.offset > c.offset) FROM _honker_stream_consumers c WHERE topic = ? ORDER BY name",
             (topic.name,),
         )
         found.append(
@@ -148,15 +148,34 @@ def newest(snapshot: Snapshot, topic: str, limit: int) -> list[Event]:
     return [Event(*row) for row in reversed(rows)]
 
 
-def describe(event: Event) -> str:
-    """One line about an event: offset, time where it has one, type, and what is most telling."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event in a list, with what is most telling about it."""
+
+    event: Event
+    time: str
+    """The time of day that the event says, if it says one."""
+    type: str
+    who: str
+    what: str
+    failed: bool
+
+
+def tell(event: Event) -> Told:
+    """What is most telling about an event; of what is no event, its beginning."""
     try:
         known = _decoder.decode(event.payload_json)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return f"{event.offset:>9}  {'':12}  (not an event)  {safe(event.payload_json[:200])}"
-    at = (known.timestamp or "")[11:23]
+        return Told(event, "", "(not an event)", "", event.payload_json[:200], failed=False)
     who = (known.request_id or known.session_id or event.key or "")[:8]
-    what = known.operation_id or known.title or known.status or known.role or ""
     failure = f"{known.code}: {known.message}" if known.code else ""
-    words = [known.type.ljust(15), who.ljust(8), what, failure]
-    return f"{event.offset:>9}  {safe(at):12}  " + "  ".join(safe(word[:200]) for word in words if word)
+    what = known.operation_id or known.title or known.status or known.role or ""
+    failed = known.type == "call.error" or known.status == "failed"
+    return Told(event, (known.timestamp or "")[11:23], known.type, who, f"{what}  {failure}".strip()[:400], failed)
+
+
+def describe(event: Event) -> str:
+    """One line about an event: offset, time where it has one, type, and what is most telling."""
+    told = tell(event)
+    words = [told.type.ljust(15), told.who.ljust(8), told.what]
+    return f"{event.offset:>9}  {safe(told.time):12}  " + "  ".join(safe(word) for word in words if word.strip())
