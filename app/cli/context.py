@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ import click
 
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import interactive, quiet
 from app.paths import Paths, resolve
 from storage.engine import Database
 from storage.tenants import open_tenant_database
@@ -88,37 +91,76 @@ def _camel(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
+_UNSHOWN = re.compile("[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+"""What a terminal would obey or hide (the controls below 0x20 JSON escapes itself), and halves of surrogate pairs."""
+
+
+def shown_json(text: str) -> str:
+    """JSON with what a terminal would obey or hide written as `\\uXXXX`: the same document."""
+    return text if text.isascii() and "\x7f" not in text else _UNSHOWN.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
+
+
 def print_json(value: Any) -> None:
-    """Print a document for programs: one line, UTF-8 kept."""
-    click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    """Print a document for programs, on one line: UTF-8 kept, but nothing that a terminal would obey."""
+    click.echo(shown_json(json.dumps(value, ensure_ascii=False, separators=(",", ":"))))
 
 
 def say(text: str) -> None:
-    """Talk to the person: on stderr, so that stdout stays data."""
-    click.echo(text, err=True)
+    """Talk to the person: on stderr, so that stdout stays data; --quiet silences it."""
+    if not quiet():
+        click.echo(text, err=True)
+
+
+def confirm(question: str, why: str, *, yes: bool) -> None:
+    """Ask before what cannot be taken back, unless `yes` was said.
+
+    Raises:
+        CommandError: nobody can be asked; the message is `why`.
+        click.Abort: the answer was no.
+    """
+    if yes:
+        return
+    if not interactive():
+        raise CommandError(why, hint="say --yes", code=ExitCode.USAGE)
+    click.confirm(question, abort=True, err=True)
 
 
 class Progress:
-    """Progress on stderr: a line that is rewritten on a terminal, silence elsewhere."""
+    """Progress on stderr: a line that is rewritten on a terminal, elsewhere a line every ten seconds; not with --quiet.
 
-    def __init__(self, label: str) -> None:
+    With a total it says how long it will still take, from how fast it went so far.
+    """
+
+    REDRAW_S, LINE_S = 0.1, 10.0
+
+    def __init__(self, label: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._label = label
-        self._shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._clock = clock
+        self._rewrites = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._quiet = quiet()
         self._drawn = False
+        self._began = clock()
+        self._next = self._began + (0 if self._rewrites else self.LINE_S)
 
     def __call__(self, done: int, total: int | None = None) -> None:
         """Show how far it is."""
-        if self._shown:
-            of = f"/{total} {100 * done // max(1, total)} %" if total else ""
-            sys.stderr.write(f"\r{self._label} {done}{of} ")
-            sys.stderr.flush()
-            self._drawn = True
+        at = self._clock()
+        if self._quiet or at < self._next:
+            return
+        self._next = at + (self.REDRAW_S if self._rewrites else self.LINE_S)
+        text = f"{self._label} {done}" + (f"/{total} {100 * done // max(1, total)} %" if total else "")
+        if total and 0 < done < total and at - self._began >= 1:
+            text += f", {(at - self._began) * (total - done) / done:.0f} s to go"
+        sys.stderr.write(f"\r\x1b[K{text} " if self._rewrites else f"{text}\n")
+        sys.stderr.flush()
+        self._drawn = True
 
     def end(self) -> None:
         """Clear the line."""
-        if self._drawn:
+        if self._drawn and self._rewrites:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+            self._drawn = False
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

@@ -15,6 +15,7 @@ import click
 from app.cli.context import Context
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import colored
 from app.services.supervisor import Service
 from storage.engine import Database
 from storage.process_lock import LockHeldError, ProcessLock, holder
@@ -46,8 +47,10 @@ def open_tui(context: Context, *, ascii_only: bool = False) -> None:
     context.make_data_dir()
     encoding = (sys.stdout.encoding or "").lower()
     ascii_only = ascii_only or bool(os.environ.get("SPOKE_ASCII")) or "utf" not in encoding
-    if os.environ.get("TERM") == "dumb":
-        os.environ.setdefault("NO_COLOR", "1")
+    if colored() is False:
+        os.environ["NO_COLOR"] = "1"
+    elif colored():
+        os.environ.pop("NO_COLOR", None)
     log_to_file(context.paths.log_file)
     with ExitStack() as stack:
         lock = ProcessLock(context.paths.daemon_lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -56,15 +57,20 @@ def newest(snapshot: Snapshot, topic: str, limit: int) -> list[Event]:
     return [Event(*row) for row in reversed(rows)]
 
 
-def describe(event: Event) -> str:
-    """One line about an event: offset, time where it has one, type, and what is most telling."""
+def describe(event: Event, when: Callable[[str | None, int], str] | None = None) -> str:
+    """One line about an event: offset, time where it has one, type, and what is most telling.
+
+    `when` writes the time, from the event's own timestamp (ISO-8601, None where it has none) and the unix seconds at
+    which it came into the log; without it, the time of day of the former.
+    """
     try:
         known = _decoder.decode(event.payload_json)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return f"{event.offset:>9}  {'':12}  (not an event)  {safe(event.payload_json[:200])}"
-    at = (known.timestamp or "")[11:23]
+        at = f"{'':12}" if when is None else when(None, event.created_at)
+        return f"{event.offset:>9}  {at}  (not an event)  {safe(event.payload_json[:200])}"
+    at = f"{safe((known.timestamp or '')[11:23]):12}" if when is None else when(known.timestamp, event.created_at)
     who = (known.request_id or known.session_id or event.key or "")[:8]
     what = known.operation_id or known.title or known.status or known.role or ""
     failure = f"{known.code}: {known.message}" if known.code else ""
     words = [known.type.ljust(15), who.ljust(8), what, failure]
-    return f"{event.offset:>9}  {safe(at):12}  " + "  ".join(safe(word[:200]) for word in words if word)
+    return f"{event.offset:>9}  {at}  " + "  ".join(safe(word[:200]) for word in words if word)
