@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -18,11 +19,22 @@ BUDGET_S = 0.2
 MOST = 100
 
 _SQL = {
-    "session": "SELECT id, title FROM sessions WHERE id >= ?1 AND id < ?1 || char(1114111) ORDER BY position DESC",
-    "stream": "SELECT DISTINCT topic, '' FROM _honker_stream WHERE topic >= ?1 AND topic < ?1 || char(1114111)",
-    "operation": "SELECT DISTINCT o.value ->> '$.operationId' AS id, o.value ->> '$.description' FROM (SELECT payload"
-    " FROM _honker_stream WHERE topic = 'node' ORDER BY offset DESC LIMIT 1) AS said,"
-    " json_each(said.payload, '$.operations') AS o WHERE id >= ?1 AND id < ?1 || char(1114111) ORDER BY id",
+    "session": """-- those that are not projected yet, then the others
+SELECT id, title FROM (
+  SELECT key AS id, payload ->> '$.title' AS title, offset AS at FROM _honker_stream
+  WHERE topic = 'session-events' AND json_valid(payload) AND payload ->> '$.type' = 'session.started' AND offset > (
+    SELECT coalesce(max(offset), 0) FROM _honker_stream_consumers
+    WHERE topic = 'session-events' AND name = 'projector@spoke')
+  UNION ALL SELECT id, title, position FROM sessions)
+WHERE id >= ?1 AND id < ?1 || char(1114111) ORDER BY at DESC""",
+    "stream": """SELECT DISTINCT topic, '' FROM _honker_stream WHERE topic >= ?1 AND topic < ?1 || char(1114111)
+ORDER BY topic""",
+    "operation": """-- what the node said last of itself (spoke run)
+SELECT name, said FROM (
+  SELECT o.value ->> '$.operationId' AS name, o.value ->> '$.description' AS said FROM (
+    SELECT payload FROM _honker_stream WHERE topic = 'node' ORDER BY offset DESC LIMIT 1) AS newest,
+    json_each(newest.payload, '$.operations') AS o)
+WHERE name >= ?1 AND name < ?1 || char(1114111) ORDER BY name""",
 }
 _SOURCE_OF = {
     "session_id": "session",
@@ -47,15 +59,17 @@ class _Id(click.types.StringParamType):
 
 
 def known(file: Path, source: str, incomplete: str) -> list[CompletionItem[str]]:
-    """Ids in a node's file that begin so; nothing where the file cannot tell in time. Never raises an EngineError."""
+    """Ids in a node's file that begin so: those that it tells in time. Never raises an EngineError."""
     from storage.engine import EngineError
     from storage.query import select
 
-    try:
-        with select(file, f"{_SQL[source]} LIMIT {MOST}", (incomplete,), timeout_s=BUDGET_S) as answer:
-            return [CompletionItem(str(id_), help=_plain(said)) for id_, said in answer.rows if _typable(id_)]
-    except EngineError:
-        return []  # no file yet, a busy or damaged one: then nothing can be completed
+    found: list[CompletionItem[str]] = []
+    # No file yet, a busy or damaged one, or one that is too large: then what was found until then.
+    with suppress(EngineError), select(file, f"{_SQL[source]} LIMIT {MOST}", (incomplete,), timeout_s=BUDGET_S) as told:
+        for name, said in told.rows:
+            if _typable(name):
+                found.append(CompletionItem(name, help=_plain(said)))
+    return found
 
 
 def _typable(id_: object) -> bool:

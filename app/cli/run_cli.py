@@ -23,7 +23,10 @@ def run(arguments: Sequence[str]) -> int:
 
         return answer(cli)
     try:
-        result = cli.main(list(arguments), prog_name="spoke", standalone_mode=False)
+        # Not cli.main(): that makes exit code 1 of a reader that has left.
+        with cli.make_context("spoke", list(arguments)) as ctx:
+            result = cli.invoke(ctx)
+        sys.stdout.flush()
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -32,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         _complain(*_wrong(error))
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, EOFError, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from app.views.text import clip, fit, safe
+from app.views.text import fit, safe
 
 MEASURED = 500
 """The rows that decide how wide the columns are; those behind them are clipped to that."""
@@ -43,10 +43,7 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterat
     ]
 
     def line(cells: Sequence[str]) -> str:
-        shown = (
-            clip(text, width).rjust(width) if number else fit(text, width)
-            for text, width, number in zip(cells, widths, numbers, strict=True)
-        )
+        shown = (fit(text, width, right=number) for text, width, number in zip(cells, widths, numbers, strict=True))
         return "  ".join(shown).rstrip()
 
     yield line(names)
