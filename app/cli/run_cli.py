@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Sequence
 
 import click
@@ -71,12 +69,16 @@ def _explain(error: Exception) -> int:
 
 
 def _complain(message: str, hint: str) -> None:
+    import shutil
+
     columns = min(MAX_COLUMNS, shutil.get_terminal_size().columns) if sys.stderr.isatty() else None
     print(complaint(message, hint, columns), file=sys.stderr)
 
 
 def complaint(message: str, hint: str, columns: int | None) -> str:
     """An error as it is shown: one line; where that is longer than `columns`, several, the next step on its own."""
+    import textwrap
+
     from app.views.text import safe
 
     line = f"spoke: {safe(' '.join(message.split()))}"

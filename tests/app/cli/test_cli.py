@@ -621,10 +621,12 @@ def test_every_exit_code_is_explained(spoke: Spoke) -> None:
         assert re.search(rf"^ +{int(code)} ", out, re.MULTILINE)
 
 
-FORBIDDEN = ("textual", "pydantic", "websockets", "cryptography", "sqlalchemy", "sqlite3")
+FORBIDDEN = ("textual", "pydantic", "websockets", "cryptography", "sqlalchemy", "sqlite3", "asyncio", "ssl")
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["status"], ["session", "list"], ["sync", "status"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["status"], ["session", "list"], ["sync", "status"], ["paths"]]
+)
 def test_plain_commands_import_nothing_heavy(node: Path, arguments: list[str]) -> None:
     code = (
         "import sys; sys.argv = ['spoke', *sys.argv[1:]]\n"
