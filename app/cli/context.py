@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.options import interactive, quiet
 from app.paths import Paths, resolve
+from app.views.camel import camel as camel
 from storage.engine import Database
 from storage.tenants import open_tenant_database
 
@@ -77,18 +77,6 @@ def now() -> datetime:
 def new_id() -> str:
     """A fresh id for a call, a session, a message."""
     return str(uuid.uuid4())
-
-
-def camel(value: Any) -> Any:
-    """A dataclass (or a list of them) as JSON values, with names as they are on the wire: camelCase."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {_camel(field.name): camel(getattr(value, field.name)) for field in fields(value)}
-    return [camel(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
 
 
 _UNSHOWN = re.compile("[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")

@@ -15,7 +15,7 @@ import click
 from app.cli.context import Context, Progress, json_option, print_json
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.views.columns import table_lines
+from app.views.table import table_lines
 from app.views.text import safe
 
 

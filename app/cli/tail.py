@@ -188,7 +188,7 @@ def _colored(line: str) -> str:
 
 def _time(time_format: str) -> Callable[[str | None, int], str] | None:
     """How to write the time of an event: its own, or else when it came into the log."""
-    from app.views.text import since
+    from app.views.times import when
 
     def moment(timestamp: str | None, created_at: int) -> datetime:
         try:
@@ -201,7 +201,7 @@ def _time(time_format: str) -> Callable[[str | None, int], str] | None:
 
     return {
         "clock": None,
-        "relative": lambda *of: f"{since(milliseconds(*of), milliseconds(now().isoformat(), 0)):>10}",
+        "relative": lambda *of: f"{when(milliseconds(*of), round(now().timestamp() * 1000), 'relative'):>10}",
         "iso": lambda *of: moment(*of).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "raw": lambda *of: str(milliseconds(*of)),
     }[time_format]
