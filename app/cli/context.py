@@ -116,13 +116,15 @@ def confirm(question: str, why: str, *, yes: bool) -> None:
 class Progress:
     """Progress on stderr: a line that is rewritten on a terminal, elsewhere a line every ten seconds; not with --quiet.
 
-    With a total it says how long it will still take, from how fast it went so far.
+    With a total it says how long it will still take, from how fast it went so far. `unit` is how many make one of what
+    is shown (1e6 with the label "MB").
     """
 
     REDRAW_S, LINE_S = 0.1, 10.0
 
-    def __init__(self, label: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, label: str, unit: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
         self._label = label
+        self._unit = unit
         self._clock = clock
         self._rewrites = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._quiet = quiet()
@@ -136,9 +138,7 @@ class Progress:
         if self._quiet or at < self._next:
             return
         self._next = at + (self.REDRAW_S if self._rewrites else self.LINE_S)
-        text = f"{self._label} {done}" + (f"/{total} {100 * done // max(1, total)} %" if total else "")
-        if total and 0 < done < total and at - self._began >= 1:
-            text += f", {(at - self._began) * (total - done) / done:.0f} s to go"
+        text = progress_line(self._label, done, total, at - self._began, self._unit)
         sys.stderr.write(f"\r\x1b[K{text} " if self._rewrites else f"{text}\n")
         sys.stderr.flush()
         self._drawn = True
@@ -149,6 +149,24 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._drawn = False
+
+
+def progress_line(label: str, done: int, total: int | None, elapsed_s: float, unit: int = 1) -> str:
+    """How far something is, and how long the rest takes if it goes on like this.
+
+    >>> progress_line("MB", 250_000_000, 1_000_000_000, 30, 1_000_000)
+    'MB 250/1000 25 %, 1m30s left'
+    >>> progress_line("events", 7, None, 1)
+    'events 7'
+    """
+    if not total:
+        return f"{label} {done // unit}"
+    line = f"{label} {done // unit}/{total // unit} {100 * done // total} %"
+    if elapsed_s < 1 or not 0 < done < total:
+        return line  # too early to tell
+    from app.views.text import duration  # costs 15 ms, which plain commands do without
+
+    return f"{line}, {duration(elapsed_s * 1000 * (total - done) / done)} left"
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
