@@ -50,7 +50,7 @@ def test_every_contract_has_a_command() -> None:
 
 
 def test_the_pages_are_what_the_code_says() -> None:
-    """spoke man --markdown > docs/cli.md; spoke man --json-page > docs/cli-json.md"""
+    """`make pages` makes them anew."""
     assert (ROOT / "docs" / "cli.md").read_text() == reference.markdown(cli)
     assert (ROOT / "docs" / "cli-json.md").read_text() == reference.json_page(cli)
 
