@@ -73,6 +73,11 @@ soak: .venv/.made ## Kill, stop and freeze real processes for SECONDS, then comp
 screens: .venv/.made dist/spoke ## Capture the terminal UI into docs/screens (TRAJECTORIES=files for more to see)
 	@$(BIN)/python tests/e2e/capture.py $(TRAJECTORIES)
 
+.PHONY: pages
+pages: .venv/.made ## Make docs/cli.md and docs/cli-json.md anew from the code
+	@$(BIN)/python -m app man --markdown > docs/cli.md
+	@$(BIN)/python -m app man --json-page > docs/cli-json.md
+
 .PHONY: bench
 bench: .venv/.made ## Measure the engine and the link against their floors
 	@for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script"; done

@@ -42,7 +42,7 @@ def list_(context: Context, as_json: bool) -> None:
     with context.database() as db, db.snapshot() as snapshot:
         rows = read_queues(snapshot)
     if as_json:
-        print_json({"queues": camel(rows)})
+        print_json(camel(rows))
     elif rows:
         click.echo("\n".join(table(rows, queue_columns(relative), 100)))
     else:
@@ -65,7 +65,7 @@ def jobs(context: Context, name: str, state: JobState | None, limit: int, as_jso
     with context.database() as db, db.snapshot() as snapshot:
         rows = read_jobs(snapshot, name, state, limit)
     if as_json:
-        print_json({"jobs": camel(rows)})
+        print_json(camel(rows))
     elif rows:
         click.echo("\n".join(table(rows, job_columns(relative), 120)))
     else:
@@ -81,8 +81,8 @@ def show(context: Context, job: int, as_json: bool) -> None:
 
     \b
     Example:
-      spoke queue jobs secret-rotation        # the ids
-      spoke queue show 1 || true
+      spoke call queue.enqueue '{"queue": "mail", "payload": {}}'
+      spoke queue show 1
     """
     with context.database() as db, db.snapshot() as snapshot:
         row, payload = read_job(snapshot, job)
@@ -106,7 +106,7 @@ def dead(context: Context, name: str, as_json: bool) -> None:
     with context.database() as db, db.snapshot() as snapshot:
         causes = by_cause(read_jobs(snapshot, name, "dead", -1))
     if as_json:
-        print_json({"causes": camel(causes)})
+        print_json(camel(causes))
     elif causes:
         click.echo("\n".join(table(causes, cause_columns(relative), 120)))
     else:
@@ -145,7 +145,8 @@ def cancel(context: Context, job: int, as_json: bool) -> None:
 
     \b
     Example:
-      spoke queue cancel 1 || true
+      spoke call queue.enqueue '{"queue": "mail", "payload": {}}'
+      spoke queue cancel 1
     """
     done = execute(context, "queue.cancel", {"id": job})
     if not done["done"]:

@@ -39,7 +39,7 @@ def list_(context: Context, as_json: bool) -> None:
     with context.database() as db, db.snapshot() as snapshot:
         rows = read_schedules(snapshot)
     if as_json:
-        print_json({"schedules": camel(rows)})
+        print_json(camel(rows))
     elif rows:
         click.echo("\n".join(table(rows, schedule_columns(relative), 120)))
     else:
@@ -73,8 +73,10 @@ def add(context: Context, name: str, queue: str, expression: str, payload: str, 
 
 def _change(verb: str, operation: str, help_text: str, told: str) -> None:
     """Add a command that does one thing to a schedule."""
+    before = ["add nightly reports @daily", *(["pause nightly"] if verb == "resume" else []), f"{verb} nightly"]
+    example = "\n".join(f"  spoke schedule {line}" for line in before)
 
-    @schedule.command(verb, help=f"{help_text}\n\n\b\nExample:\n  spoke schedule {verb} nightly || true")
+    @schedule.command(verb, help=f"{help_text}\n\n\b\nExample:\n{example}")
     @click.argument("name")
     @json_option
     @click.pass_obj

@@ -37,7 +37,7 @@ def list_(context: Context, as_json: bool) -> None:
     with context.database() as db, db.snapshot() as snapshot:
         rows = read_streams(snapshot)
     if as_json:
-        print_json({"streams": camel(rows)})
+        print_json(camel(rows))
     elif rows:
         click.echo("\n".join(table(rows, stream_columns(relative), 110)))
     else:
@@ -80,7 +80,7 @@ def gaps(context: Context, as_json: bool) -> None:
     with context.database() as db, db.snapshot() as snapshot:
         rows = read_gaps(snapshot)
     if as_json:
-        print_json({"gaps": camel(rows)})
+        print_json(camel(rows))
     elif rows:
         click.echo("\n".join(table(rows, gap_columns(relative), 110)))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -154,12 +155,17 @@ class Told:
     """An event in a list, with what is most telling about it."""
 
     event: Event
-    time: str
-    """The time of day that the event says, if it says one."""
+    timestamp: str | None
+    """The time that the event says (ISO-8601), if it says one."""
     type: str
     who: str
     what: str
     failed: bool
+
+    @property
+    def time(self) -> str:
+        """The time of day that the event says; empty when it says none."""
+        return (self.timestamp or "")[11:23]
 
 
 def tell(event: Event) -> Told:
@@ -167,16 +173,21 @@ def tell(event: Event) -> Told:
     try:
         known = _decoder.decode(event.payload_json)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return Told(event, "", "(not an event)", "", event.payload_json[:200], failed=False)
+        return Told(event, None, "(not an event)", "", event.payload_json[:200], failed=False)
     who = (known.request_id or known.session_id or event.key or "")[:8]
     failure = f"{known.code}: {known.message}" if known.code else ""
     what = known.operation_id or known.title or known.status or known.role or ""
     failed = known.type == "call.error" or known.status == "failed"
-    return Told(event, (known.timestamp or "")[11:23], known.type, who, f"{what}  {failure}".strip()[:400], failed)
+    return Told(event, known.timestamp, known.type, who, f"{what}  {failure}".strip()[:400], failed)
 
 
-def describe(event: Event) -> str:
-    """One line about an event: offset, time where it has one, type, and what is most telling."""
+def describe(event: Event, when: Callable[[str | None, int], str] | None = None) -> str:
+    """One line about an event: offset, time where it has one, type, and what is most telling.
+
+    `when` writes the time, from the event's own timestamp (ISO-8601, None where it has none) and the unix seconds at
+    which it came into the log; without it, the time of day of the former.
+    """
     told = tell(event)
+    at = f"{safe(told.time):12}" if when is None else when(told.timestamp, event.created_at)
     words = [told.type.ljust(15), told.who.ljust(8), told.what]
-    return f"{event.offset:>9}  {safe(told.time):12}  " + "  ".join(safe(word) for word in words if word.strip())
+    return f"{event.offset:>9}  {at}  " + "  ".join(safe(word) for word in words if word.strip())
