@@ -70,7 +70,7 @@ def call_attributes(snapshot: Snapshot, graph_id: str, request_id: str) -> dict[
 
 
 def _call(found: _Attributes) -> Call:
-    started, completed = _milliseconds(found.started_at), _milliseconds(found.completed_at)
+    started, completed = milliseconds(found.started_at), milliseconds(found.completed_at)
     lasted = found.duration_ms
     if lasted is None and started is not None and completed is not None:
         lasted = completed - started
@@ -87,7 +87,7 @@ def _call(found: _Attributes) -> Call:
     )
 
 
-def _milliseconds(timestamp: str | None) -> float | None:
+def milliseconds(timestamp: str | None) -> float | None:
     """A time as events carry it; a foreign program's text that is no time counts as unknown."""
     if timestamp is None:
         return None

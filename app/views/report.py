@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from app.views.calls import Call
 from app.views.sessions import SessionRow
 from app.views.text import clip, date, duration, fit, of, safe
-from app.views.waterfall import ASCII_GLYPHS, GLYPHS, header, layout, name_width, render_row
+from app.views.waterfall import ASCII_GLYPHS, GLYPHS, CallTree, fall_of, header, name_width, render_row
 
 _GLYPH_OF = {"active": "running", "completed": "completed", "failed": "failed", "aborted": "aborted"}
 
@@ -38,11 +38,19 @@ def title_line(row: SessionRow, calls: Sequence[Call], width: int, *, ascii_only
 
 
 def waterfall_lines(
-    row: SessionRow, calls: Sequence[Call], now_ms: float, width: int, *, ascii_only: bool = False
+    row: SessionRow,
+    tree: CallTree,
+    now_ms: float,
+    width: int,
+    *,
+    folded: Set[str] = frozenset(),
+    critical: Set[str] = frozenset(),
+    ascii_only: bool = False,
 ) -> list[str]:
     """A whole session as text."""
-    fall = layout(calls, now_ms)
+    fall = fall_of(tree, now_ms, folded, critical=critical)
     names = name_width(fall, width)
-    lines = [title_line(row, calls, width, ascii_only=ascii_only), header(fall, names, width)]
+    title = title_line(row, tree.calls, width, ascii_only=ascii_only)
+    lines = [title, header(fall, names, width, ascii_only=ascii_only)]
     lines += [render_row(item, fall, names, width, ascii_only=ascii_only) for item in fall.rows]
     return [line.rstrip() for line in lines]
