@@ -57,7 +57,7 @@ class Call:
 def read_calls(snapshot: Snapshot, graph_id: str) -> list[Call]:
     """The calls of a session (or of the graph `calls`), in the order of the log."""
     rows = snapshot.rows("SELECT attributes FROM nodes WHERE graph_id = ? ORDER BY rowid", (graph_id,))
-    return [_call(_decoder.decode(row[0])) for row in rows]
+    return [decode_call(row[0]) for row in rows]
 
 
 def call_attributes(snapshot: Snapshot, graph_id: str, request_id: str) -> dict[str, Any] | None:
@@ -69,7 +69,9 @@ def call_attributes(snapshot: Snapshot, graph_id: str, request_id: str) -> dict[
     return found
 
 
-def _call(found: _Attributes) -> Call:
+def decode_call(attributes: str) -> Call:
+    """The call that a node of a call graph is, from the JSON text of its attributes."""
+    found = _decoder.decode(attributes)
     started, completed = milliseconds(found.started_at), milliseconds(found.completed_at)
     lasted = found.duration_ms
     if lasted is None and started is not None and completed is not None:
@@ -88,7 +90,7 @@ def _call(found: _Attributes) -> Call:
 
 
 def milliseconds(timestamp: str | None) -> float | None:
-    """A time as events carry it; a foreign program's text that is no time counts as unknown."""
+    """A time as events carry it, unix milliseconds; a foreign program's text that is no time counts as unknown."""
     if timestamp is None:
         return None
     try:
