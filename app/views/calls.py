@@ -97,3 +97,51 @@ def milliseconds(timestamp: str | None) -> float | None:
         return datetime.fromisoformat(timestamp).timestamp() * 1000
     except (ValueError, OverflowError):
         return None
+
+
+class CallReader:
+    """The calls of a graph, read again and again: only what is new or had no outcome yet is read and decoded."""
+
+    def __init__(self, graph_id: str) -> None:
+        self._graph_id = graph_id
+        self._forget()
+
+    def _forget(self) -> None:
+        self._calls: list[Call] = []
+        self._index: dict[str, int] = {}
+        self._open: set[str] = set()
+        self._last = 0
+
+    def read(self, snapshot: Snapshot) -> list[Call] | None:
+        """All calls in the order of the log, a list of its own; None when nothing changed since the last time."""
+        known = snapshot.rows(
+            "SELECT count(*) FROM nodes WHERE graph_id = ? AND rowid <= ?", (self._graph_id, self._last)
+        )[0][0]
+        if known != len(self._calls):  # the rows were made anew
+            self._forget()
+        changed = self._last == 0
+        for call in self._closed(snapshot):
+            self._calls[self._index[call.request_id]] = call
+            self._open.discard(call.request_id)
+            changed = True
+        for rowid, attributes in snapshot.rows(
+            "SELECT rowid, attributes FROM nodes WHERE graph_id = ? AND rowid > ? ORDER BY rowid",
+            (self._graph_id, self._last),
+        ):
+            call = decode_call(attributes)
+            self._index[call.request_id] = len(self._calls)
+            self._calls.append(call)
+            if not call.ended:
+                self._open.add(call.request_id)
+            self._last, changed = rowid, True
+        return list(self._calls) if changed else None
+
+    def _closed(self, snapshot: Snapshot) -> list[Call]:
+        """The calls that had no outcome and have one now."""
+        if not self._open:
+            return []
+        rows = snapshot.rows(
+            "SELECT attributes FROM nodes WHERE graph_id = ? AND key IN (SELECT value FROM json_each(?))",
+            (self._graph_id, json.dumps(sorted(self._open))),
+        )
+        return [call for (attributes,) in rows if (call := decode_call(attributes)).ended]

@@ -64,7 +64,9 @@ def read_messages(snapshot: Snapshot, session_id: str, calls: Iterable[Call] = (
     """
     rows = snapshot.rows(SQL_PARTS, (session_id,))
     messages = [
-        Message(message_id, role, agent, milliseconds(at), tuple(_part(*row[4:]) for row in group if row[4] is not None))
+        Message(
+            message_id, role, agent, milliseconds(at), tuple(_part(*row[4:]) for row in group if row[4] is not None)
+        )
         for (message_id, role, agent, at), group in groupby(rows, lambda row: row[:4])
     ]
     return _joined(messages, calls)

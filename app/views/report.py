@@ -26,6 +26,21 @@ def session_line(row: SessionRow, width: int, *, ascii_only: bool = False) -> st
     return clip(line + safe(row.title, ascii_only=ascii_only), width, ellipsis="~" if ascii_only else "…")
 
 
+def session_json(row: SessionRow) -> dict[str, object]:
+    """A session as `--json` prints it; times are unix milliseconds."""
+    return {
+        "sessionId": row.id,
+        "title": row.title,
+        "source": row.source,
+        "status": row.status,
+        "startedAt": row.started_ms,
+        "endedAt": row.ended_ms,
+        "callCount": row.calls,
+        "failedCount": row.failed,
+        "runningCount": row.running,
+    }
+
+
 def title_line(row: SessionRow, calls: Sequence[Call], width: int, *, ascii_only: bool = False) -> str:
     """What stands above a waterfall."""
     failed = sum(call.status == "failed" for call in calls)

@@ -27,9 +27,7 @@ def render(trace: Trace) -> str:
         _meta("process_name", 0, f"{session.title} ({session.id[:8]})"),
         *(_meta("thread_name", lane, f"lane {lane}") for lane in range(1, max(lanes, default=0) + 1)),
     ]
-    events += [
-        _event(trace, call, spans[position], lanes[position]) for position, call in enumerate(trace.tree.calls)
-    ]
+    events += [_event(trace, call, spans[position], lanes[position]) for position, call in enumerate(trace.tree.calls)]
     document = {
         "traceEvents": events,
         "displayTimeUnit": "ms",

@@ -62,7 +62,9 @@ def read_trace(snapshot: Snapshot, prefix: str, now_ms: float) -> Trace:
         NoSuchSessionError: none does, or several do.
     """
     session = find_session(snapshot, prefix)
-    texts = [row[0] for row in snapshot.rows("SELECT attributes FROM nodes WHERE graph_id = ? ORDER BY rowid", (session.id,))]
+    texts = [
+        row[0] for row in snapshot.rows("SELECT attributes FROM nodes WHERE graph_id = ? ORDER BY rowid", (session.id,))
+    ]
     calls = [decode_call(text) for text in texts]
     attributes = {call.request_id: text for call, text in zip(calls, texts, strict=True)}
     return Trace(session, call_tree(calls), attributes, _messages(snapshot, session.id), now_ms)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from app.views.waterfall.critical import critical_path
 from app.views.waterfall.draw import ASCII_GLYPHS, GLYPHS, bar, header, name_width, render_row
-from app.views.waterfall.rows import Row, Waterfall, deeper_than, fall_of, layout, succeeded, visible
+from app.views.waterfall.rows import Row, Waterfall, deeper_than, fall_of, folds, layout, succeeded, visible
 from app.views.waterfall.tree import CallTree, call_tree
 from app.views.waterfall.window import Window, centred, zoomed
 
@@ -25,6 +25,7 @@ __all__ = [
     "critical_path",
     "deeper_than",
     "fall_of",
+    "folds",
     "header",
     "layout",
     "name_width",

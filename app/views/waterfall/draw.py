@@ -54,7 +54,9 @@ def render_row(row: Row, fall: Waterfall, names: int, width: int, *, ascii_only:
     if row.attempt > 1:
         marks = f" {'r' if ascii_only else '↻'}{row.attempt}{marks}"
     lines = guides(fall.tree, row.position, _levels(names), ascii_only=ascii_only)
-    name = fit(lines + safe(row.call.operation_id, ascii_only=ascii_only), max(4, names - len(marks)), ellipsis=ellipsis)
+    name = fit(
+        lines + safe(row.call.operation_id, ascii_only=ascii_only), max(4, names - len(marks)), ellipsis=ellipsis
+    )
     if marks:
         name = fit(name.rstrip() + marks, names, ellipsis=ellipsis)
     running = not row.call.ended and fall.tree.timed

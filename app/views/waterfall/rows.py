@@ -119,7 +119,9 @@ def layout(calls: Sequence[Call], now_ms: float, folded: Set[str] = frozenset())
     return fall_of(call_tree(calls), now_ms, folded)
 
 
-def visible(tree: CallTree, folded: Set[str] = frozenset(), keep: Callable[[Call], bool] | None = None) -> Sequence[int]:
+def visible(
+    tree: CallTree, folded: Set[str] = frozenset(), keep: Callable[[Call], bool] | None = None
+) -> Sequence[int]:
     """The positions that are shown, ascending. A fold skips a range: the cost is one of folds, not of calls."""
     base = None if keep is None else _with_callers(tree, keep)
     closed = sorted(tree.positions[request_id] for request_id in folded if request_id in tree.positions)
@@ -164,6 +166,11 @@ def succeeded(tree: CallTree) -> frozenset[str]:
         if size > 1 and good[p] and (tree.parents[p] == ROOT or not good[tree.parents[p]])
     )
     return _ids(tree, tops)
+
+
+def folds(tree: CallTree, depth: int | None, *, ok: bool) -> frozenset[str]:
+    """What to fold as the options `--depth` and `--fold ok` say."""
+    return (frozenset() if depth is None else deeper_than(tree, depth)) | (succeeded(tree) if ok else frozenset())
 
 
 def _ids(tree: CallTree, positions: Iterable[int]) -> frozenset[str]:

@@ -114,7 +114,9 @@ def test_events_of_a_lane_are_nested_or_apart(trace: Trace) -> None:
 def check_lanes(spans: list[tuple[int, int]], lanes: list[int]) -> None:
     for lane in set(lanes):
         stack: list[int] = []
-        for start, end in sorted((s for s, on in zip(spans, lanes, strict=True) if on == lane), key=lambda s: (s[0], -s[1])):
+        for start, end in sorted(
+            (s for s, on in zip(spans, lanes, strict=True) if on == lane), key=lambda s: (s[0], -s[1])
+        ):
             while stack and stack[-1] <= start:
                 stack.pop()
             assert not stack or end <= stack[-1]
@@ -195,7 +197,9 @@ def test_a_chart_is_one_plain_line_a_call(trace: Trace) -> None:
 
 
 def test_a_chart_of_many_calls_says_that_it_is_cut() -> None:
-    text = FORMATS["mermaid"].render(trace_of([Call(str(i), None, "x", "completed", i, i + 1, 1, None) for i in range(900)]))
+    text = FORMATS["mermaid"].render(
+        trace_of([Call(str(i), None, "x", "completed", i, i + 1, 1, None) for i in range(900)])
+    )
     assert f"%% the first {MOST_CALLS} of 900 calls" in text
     assert len(text) < 50_000
 
