@@ -38,7 +38,7 @@ def export(context: Context, session_id: str, format_name: str, output: Path | N
       spoke session export 3f2a --format html -o session.html    a browser
       spoke session export 3f2a --format json                    all of it
 
-    Where an imported log knows no times, calls stand in log order behind the moment of the import, and the file says so.
+    Where an imported log knows no times, calls stand in log order behind the moment of the import; the file says so.
     """
     from app.views.exports import FORMATS, read_trace
 

@@ -11,7 +11,7 @@ import click
 
 from app.cli.context import SESSION_ENV, Context, Progress, json_option, now, say
 from app.cli.exit_codes import ExitCode
-from app.cli.session_trace import InPlace, Lines, Objects, Shape, trace_for
+from app.cli.session_trace import Shape, Trace, trace_for
 from app.services.projector import catch_up
 from app.views.calls import CallReader
 from app.views.sessions import SessionRow, find_session
@@ -55,15 +55,13 @@ def watch(
         catch_up(db, progress=Progress("projecting"))
         with db.snapshot() as snapshot:
             found = find_session(snapshot, session_id)
-        if found.status == "active" and isinstance(trace, InPlace):
+        if found.status == "active" and trace.grows:
             say("^C stops watching, not the session")
         ended = asyncio.run(_follow(db, found.id, trace, lambda: now().timestamp() * 1000))
     return ExitCode.OK if ended.status == "completed" else ExitCode.FAILURE
 
 
-async def _follow(
-    db: Database, session_id: str, trace: Lines | Objects | InPlace, now_ms: Callable[[], float]
-) -> SessionRow:
+async def _follow(db: Database, session_id: str, trace: Trace, now_ms: Callable[[], float]) -> SessionRow:
     reader, tree = CallReader(session_id), call_tree(())
     waiter = db.wake.add([("stream", "call-protocol"), ("stream", "session-events")])
     try:

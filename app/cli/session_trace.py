@@ -1,4 +1,4 @@
-"""A session as it goes on, without leaving the terminal's ordinary screen: drawn again in place, or a line per change."""
+"""A session as it goes on, on the terminal's ordinary screen: drawn again in place, or a line for each change."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ class Shape:
 class Trace(Protocol):
     """Shows a session whenever it may have changed."""
 
+    grows: bool
+    """Whether time alone changes what is shown."""
+
     def show(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
         """Show it as it is now."""
 
@@ -49,18 +52,19 @@ class Lines:
     """A line for each call that begins or ends: for logs, pipes and screen readers."""
 
     grows = False
-    """Whether time alone changes what is shown."""
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._changes = Changes()
 
     def show(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
+        """What began and ended since the last time."""
         for change in self._changes.since(tree):
             if not self._shape.hides(change.call, change.depth):
                 click.echo(change_line(change, self._shape.width, ascii_only=self._shape.ascii_only))
 
     def end(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
+        """The rest, and the session in one line."""
         self.show(session, tree, now_ms)
         click.echo(
             title_line(session, tree.calls, self._shape.width or 100, ascii_only=self._shape.ascii_only).rstrip()
@@ -77,11 +81,13 @@ class Objects:
         self._changes = Changes()
 
     def show(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
+        """What began and ended since the last time."""
         for change in self._changes.since(tree):
             if not self._shape.hides(change.call, change.depth):
                 print_json({"change": change.kind, "depth": change.depth, "call": camel(change.call)})
 
     def end(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
+        """The rest, and the session."""
         self.show(session, tree, now_ms)
         print_json({"change": "session", "session": session_json(session)})
 
@@ -103,6 +109,7 @@ class InPlace:
         self._drawn: list[str] = []
 
     def show(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
+        """As many rows as the terminal has lines for, the last ones."""
         width, height = self._size()
         title, axis, *rows = self._lines(session, tree, now_ms, width)
         room = max(1, height - 4)
@@ -113,6 +120,7 @@ class InPlace:
         self._draw([title, axis, *rows])
 
     def end(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
+        """All rows: they stay in the terminal's history."""
         self._draw(self._lines(session, tree, now_ms, self._size()[0]))
 
     def _lines(self, session: SessionRow, tree: CallTree, now_ms: float, width: int) -> list[str]:
@@ -131,7 +139,7 @@ class InPlace:
             self._write(text + "\x1b[J")
 
 
-def trace_for(shape: Shape, *, as_json: bool) -> Lines | Objects | InPlace:
+def trace_for(shape: Shape, *, as_json: bool) -> Trace:
     """What suits where stdout goes."""
     if as_json:
         return Objects(shape)

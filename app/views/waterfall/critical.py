@@ -16,7 +16,8 @@ def critical_path(tree: CallTree, now_ms: float) -> frozenset[str]:
     found: list[int] = []
     below: dict[int, list[tuple[float, float, int]]] = {}
     for position, parent in enumerate(tree.parents):
-        below.setdefault(parent, []).append((*reversed(tree.span(position, now_ms)), position))
+        start, end = tree.span(position, now_ms)
+        below.setdefault(parent, []).append((end, start, position))
     stack = [(ROOT, tree.end(now_ms))]
     while stack:
         parent, until = stack.pop()

@@ -78,7 +78,7 @@ class Rows(Sequence[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """Rows in pre-order, and the window of time that their bars stand on (milliseconds, or steps where none is known)."""
+    """Rows in pre-order, and the window of time that their bars stand on (milliseconds, or steps)."""
 
     tree: CallTree
     rows: Rows

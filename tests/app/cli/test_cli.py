@@ -553,6 +553,8 @@ def test_the_examples_in_the_help_work(
     if name.startswith("hub call"):
         place_a_call(node / "hub")
     session = json.loads(spoke("session", "start", "x", "--json")[1])["sessionId"]
+    if name == "session watch":
+        spoke("session", "end", session)
     script = (
         "\n".join(examples(COMMANDS[name])).replace("3f2a", session[:8]).replace(" --follow", " --follow --count 1")
     )

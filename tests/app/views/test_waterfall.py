@@ -146,7 +146,7 @@ def test_state_is_a_glyph_and_never_colour_alone(status: CallStatus) -> None:
     assert glyphs <= set("✓✗⊘▶")
 
 
-# -- zoom, critical path, retries, folds --------------------------------------------------------------------------------
+# -- zoom, critical path, retries, folds -------------------------------------------------------------------------------
 
 
 def ids(rows: Iterable[Row]) -> list[str]:
