@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from app.views.waterfall.critical import critical_path
 from app.views.waterfall.draw import ASCII_GLYPHS, GLYPHS, bar, header, name_width, render_row
-from app.views.waterfall.rows import Row, Waterfall, deeper_than, fall_of, folds, layout, succeeded, visible
+from app.views.waterfall.rows import Row, Waterfall, deeper_than, fall_of, folds, layout, matching, succeeded, visible
 from app.views.waterfall.tree import CallTree, call_tree
-from app.views.waterfall.window import Window, centred, zoomed
+from app.views.waterfall.window import Window, centred, whole, zoomed
 
 __all__ = [
     "ASCII_GLYPHS",
@@ -28,9 +28,11 @@ __all__ = [
     "folds",
     "header",
     "layout",
+    "matching",
     "name_width",
     "render_row",
     "succeeded",
     "visible",
+    "whole",
     "zoomed",
 ]

@@ -96,7 +96,7 @@ def fall_of(
     now_ms: float,
     folded: Set[str] = frozenset(),
     *,
-    keep: Callable[[Call], bool] | None = None,
+    base: Sequence[int] | None = None,
     window: Window | None = None,
     critical: Set[str] = frozenset(),
 ) -> Waterfall:
@@ -106,11 +106,11 @@ def fall_of(
         tree: the calls.
         now_ms: the end of what still runs, unix milliseconds.
         folded: request ids of calls below which nothing is shown.
-        keep: only these calls, and those that led to them.
+        base: only these positions (`matching`).
         window: the stretch of time; None for all.
         critical: request ids that are marked.
     """
-    rows = Rows(tree, visible(tree, folded, keep), folded, critical, now_ms)
+    rows = Rows(tree, visible(tree, folded, base), folded, critical, now_ms)
     return Waterfall(tree, rows, window or whole(tree, now_ms), zoomed=window is not None)
 
 
@@ -119,11 +119,8 @@ def layout(calls: Sequence[Call], now_ms: float, folded: Set[str] = frozenset())
     return fall_of(call_tree(calls), now_ms, folded)
 
 
-def visible(
-    tree: CallTree, folded: Set[str] = frozenset(), keep: Callable[[Call], bool] | None = None
-) -> Sequence[int]:
+def visible(tree: CallTree, folded: Set[str] = frozenset(), base: Sequence[int] | None = None) -> Sequence[int]:
     """The positions that are shown, ascending. A fold skips a range: the cost is one of folds, not of calls."""
-    base = None if keep is None else _with_callers(tree, keep)
     closed = sorted(tree.positions[request_id] for request_id in folded if request_id in tree.positions)
     if not closed:
         return range(len(tree.calls)) if base is None else base
@@ -139,7 +136,8 @@ def visible(
     return shown
 
 
-def _with_callers(tree: CallTree, keep: Callable[[Call], bool]) -> list[int]:
+def matching(tree: CallTree, keep: Callable[[Call], bool]) -> list[int]:
+    """The positions of the calls that `keep` wants, and of those that led to them."""
     kept = bytearray(len(tree.calls))
     for position, call in enumerate(tree.calls):
         if keep(call):

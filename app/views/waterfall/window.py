@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from app.views.waterfall.tree import CallTree
 
 LEAST_MS = 0.001
+STEPS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,12 @@ class Window:
 
 
 def whole(tree: CallTree, now_ms: float) -> Window:
-    """All of it."""
-    return Window(tree.begin, max(tree.begin, tree.end(now_ms)))
+    """All of it; while calls run with room to grow, so that the bars of the others stay where they are for a while."""
+    length = max(0.0, tree.end(now_ms) - tree.begin)
+    if tree.timed and tree.open and length > 0:
+        unit = 10.0 ** math.floor(math.log10(length))
+        length = next((unit * step for step in STEPS if unit * step >= length), length)
+    return Window(tree.begin, tree.begin + length)
 
 
 def zoomed(tree: CallTree, window: Window | None, position: int, factor: float, now_ms: float) -> Window | None:

@@ -235,7 +235,13 @@ def test_a_replay_is_the_session_again_in_its_own_time(db: Database, tmp_path: P
     states = list(replay(db, SESSION, tmp_path, 10.0, slept.append))
     assert [len(tree.calls) for _, tree, _ in states] == [3, 3, 4, 5, 5, 5]
     assert (states[0][0].status, states[-1][0].status) == ("active", "completed")
-    assert [call.status for call in states[-1][1].calls] == ["completed", "completed", "completed", "failed", "completed"]
+    assert [call.status for call in states[-1][1].calls] == [
+        "completed",
+        "completed",
+        "completed",
+        "failed",
+        "completed",
+    ]
     assert slept == pytest.approx([0.02, 0.08, 0.15, 0.35, 1.4, 2.0])
     assert states[-1][2] == ENDS_MS
     assert db.query("SELECT count(*) AS n FROM _honker_stream") == before
@@ -316,7 +322,13 @@ def test_diff_names_what_changed(spoke: Spoke, db: Database) -> None:
     ]
     assert "5 differences (5 calls before, 4 calls after)" in err
     document = json.loads(spoke("session", "diff", "5e55", "a-se", "--json")[1])
-    assert [found["kind"] for found in document["differences"]] == ["slower", "added", "now-passing", "removed", "removed"]
+    assert [found["kind"] for found in document["differences"]] == [
+        "slower",
+        "added",
+        "now-passing",
+        "removed",
+        "removed",
+    ]
     back = json.loads(spoke("session", "diff", "a-se", "5e55", "--json")[1])
     assert [found["kind"] for found in back["differences"]] == ["faster", "added", "now-failing", "added", "removed"]
     assert spoke("session", "diff", "5e55", "5e55")[1] == ""

@@ -21,9 +21,11 @@ from app.views.waterfall import (
     fall_of,
     header,
     layout,
+    matching,
     name_width,
     render_row,
     succeeded,
+    whole,
     zoomed,
 )
 from app.views.waterfall.window import LEAST_MS
@@ -215,6 +217,12 @@ def test_what_lies_outside_the_window_is_an_arrow() -> None:
     assert bars[1] == "█▊"
 
 
+def test_the_axis_of_what_runs_has_room_to_grow() -> None:
+    tree = call_tree([call("a", None, 0, None, "running"), call("b", "a", 0, 400)])
+    assert {whole(tree, now).end for now in range(5_001, 6_001, 7)} == {6_000}
+    assert whole(call_tree([call("b", None, 0, 5_100)]), 0).end == 5_100
+
+
 def test_folds_by_depth_and_of_what_went_well() -> None:
     calls = [call("a"), call("b", "a"), call("c", "b"), call("d", "a"), call("e", "d", status="failed"), call("f")]
     tree = call_tree(calls)
@@ -224,9 +232,10 @@ def test_folds_by_depth_and_of_what_went_well() -> None:
 
 def test_a_filter_keeps_what_led_to_a_match() -> None:
     tree = call_tree([call("a"), call("b", "a"), call("c", "b", status="failed"), call("d", "a"), call("e")])
-    fall = fall_of(tree, 0, keep=lambda c: c.status == "failed")
+    base = matching(tree, lambda c: c.status == "failed")
+    fall = fall_of(tree, 0, base=base)
     assert ids(fall.rows) == ["a", "b", "c"]
-    assert ids(fall_of(tree, 0, {"b"}, keep=lambda c: c.status == "failed").rows) == ["a", "b"]
+    assert ids(fall_of(tree, 0, {"b"}, base=base).rows) == ["a", "b"]
     assert [fall.rows.index_of(position) for position in range(5)] == [0, 1, 2, 2, 2]
 
 
@@ -246,8 +255,9 @@ def test_windows_stay_on_the_axis_and_folds_hide_what_they_say(
     position %= len(calls)
     window = zoomed(tree, None, position, factor, 1e12)
     if window is not None:
-        assert tree.begin - 1 <= window.start < window.end <= tree.end(1e12) + 1
-        assert window.length <= (tree.end(1e12) - tree.begin) * factor + LEAST_MS
+        everything = whole(tree, 1e12)
+        assert everything.start - 1 <= window.start < window.end <= everything.end + 1
+        assert window.length <= everything.length * factor + LEAST_MS
     fall = fall_of(tree, 1e12, deeper_than(tree, depth), window=window, critical=critical_path(tree, 1e12))
     assert all(row.depth < depth for row in fall.rows)
     assert len(fall.rows) + sum(row.hidden for row in fall.rows) == len(calls)
