@@ -152,7 +152,7 @@ def show(
         return
     columns = width or shutil.get_terminal_size().columns
     if messages:
-        click.echo(title_line(found, calls, columns, ascii_only=ascii_only).rstrip())
+        click.echo(title_line(found, tree, columns, ascii_only=ascii_only).rstrip())
         for line in conversation(said, {call.request_id: call for call in calls}, columns, ascii_only=ascii_only):
             click.echo(line.text)
         if not said:

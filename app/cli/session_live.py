@@ -14,7 +14,7 @@ from app.cli.exit_codes import ExitCode
 from app.cli.session_trace import Shape, Trace, trace_for
 from app.services.projector import catch_up
 from app.views.calls import CallReader
-from app.views.sessions import SessionRow, find_session
+from app.views.sessions import SessionRow, find_session, read_session
 from app.views.waterfall import CallTree, call_tree
 from storage.engine import Database
 
@@ -69,7 +69,7 @@ async def _follow(db: Database, session_id: str, trace: Trace, now_ms: Callable[
             waiter.clear()  # before the read: a commit in between wakes us again
             catch_up(db)
             with db.snapshot() as snapshot:
-                session, calls = find_session(snapshot, session_id), reader.read(snapshot)
+                session, calls = read_session(snapshot, session_id), reader.read(snapshot)
             tree = tree if calls is None else call_tree(calls)
             if session.status != "active":
                 trace.end(session, tree, now_ms())

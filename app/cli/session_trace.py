@@ -66,9 +66,7 @@ class Lines:
     def end(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
         """The rest, and the session in one line."""
         self.show(session, tree, now_ms)
-        click.echo(
-            title_line(session, tree.calls, self._shape.width or 100, ascii_only=self._shape.ascii_only).rstrip()
-        )
+        click.echo(title_line(session, tree, self._shape.width or 100, ascii_only=self._shape.ascii_only).rstrip())
 
 
 class Objects:

@@ -11,7 +11,7 @@ import msgspec
 
 from app.services.projector import catch_up
 from app.views.calls import CallReader, milliseconds
-from app.views.sessions import SessionRow, find_session
+from app.views.sessions import SessionRow, read_session
 from app.views.waterfall import CallTree, call_tree
 from storage.engine import Database, Event, Snapshot
 from storage.events import call_events, session_events
@@ -89,7 +89,7 @@ def replay(
             catch_up(db)
             with db.snapshot() as snapshot:
                 calls = reader.read(snapshot)
-                found = find_session(snapshot, session_id) if snapshot.rows("SELECT 1 FROM sessions") else None
+                found = read_session(snapshot, session_id) if snapshot.rows("SELECT 1 FROM sessions") else None
             tree = tree if calls is None else call_tree(calls)
             if found is not None:
                 yield found, tree, at

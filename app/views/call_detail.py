@@ -17,15 +17,16 @@ MOST_LINKS = 50
 LABEL = 9
 
 SQL_DETAIL = """-- substr and length: a payload of megabytes never leaves SQLite as a whole
-SELECT attributes -> '$.identity', attributes -> '$.error',
-  substr(attributes -> '$.input', 1, :most), length(attributes -> '$.input'),
-  substr(attributes -> '$.output', 1, :most), length(attributes -> '$.output')
-FROM nodes WHERE graph_id = :graph AND key = :key"""
+SELECT attributes -> '$.identity', attributes -> '$.error.details',
+  substr(attributes -> '$.input', 1, ?3), length(attributes -> '$.input'),
+  substr(attributes -> '$.output', 1, ?3), length(attributes -> '$.output')
+FROM nodes WHERE graph_id = ?1 AND key = ?2"""
 
-SQL_LINKS = """SELECT attributes ->> '$.edgeType', iif(source_node_key = :key, target_node_key, source_node_key),
-  source_node_key = :key FROM edges
-WHERE graph_id = :graph AND (source_node_key = :key OR target_node_key = :key)
-  AND attributes ->> '$.edgeType' IS NOT 'triggered' ORDER BY id LIMIT :most"""
+SQL_LINKS = """-- by idx_edges_source and idx_edges_target
+SELECT attributes ->> '$.edgeType', target_node_key, 1 FROM edges
+WHERE graph_id = ?1 AND source_node_key = ?2 AND attributes ->> '$.edgeType' IS NOT 'triggered'
+UNION ALL SELECT attributes ->> '$.edgeType', source_node_key, 0 FROM edges
+WHERE graph_id = ?1 AND target_node_key = ?2 AND attributes ->> '$.edgeType' IS NOT 'triggered' LIMIT ?3"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class CallDetail:
 
     call: Call
     identity: str | None
-    error: str | None
+    details: str | None
+    """Of the error."""
     input: Payload | None
     output: Payload | None
     links: Sequence[tuple[str, str, bool]]
@@ -58,17 +60,16 @@ class Fact:
 
 
 def read_detail(snapshot: Snapshot, graph_id: str, call: Call) -> CallDetail | None:
-    """Read it; None when the call is gone. Costs the same for payloads of any size, but for SQLite's reading of them."""
-    given = {"graph": graph_id, "key": call.request_id}
-    rows = snapshot.rows(SQL_DETAIL, {**given, "most": MOST_CHARACTERS})
+    """Read it; None when the call is gone. A payload of any size costs no more than SQLite's reading of it."""
+    rows = snapshot.rows(SQL_DETAIL, (graph_id, call.request_id, MOST_CHARACTERS))
     if not rows:
         return None
-    identity, error, asked, asked_length, answered, answered_length = rows[0]
-    links = snapshot.rows(SQL_LINKS, {**given, "most": MOST_LINKS})
+    identity, details, asked, asked_length, answered, answered_length = rows[0]
+    links = snapshot.rows(SQL_LINKS, (graph_id, call.request_id, MOST_LINKS))
     return CallDetail(
         call,
         identity,
-        error,
+        details,
         None if asked is None else Payload(asked, asked_length),
         None if answered is None else Payload(answered, answered_length),
         [(str(kind or "link"), str(other), bool(out)) for kind, other, out in links],
@@ -92,23 +93,29 @@ def _facts(
         for number, line in enumerate(wrap(safe(value, ascii_only=ascii_only), width - LABEL)):
             yield Fact(f"{'' if number else label:{LABEL}}{line}".rstrip(), jump)
 
+    dot = " - " if ascii_only else " · "
+    began, took = when(call.started_ms), duration(call.duration_ms)
+    state = [f"{(ASCII_GLYPHS if ascii_only else GLYPHS)[call.status]} {call.status}"]
+    state += [f"took {took}"] if call.duration_ms is not None else []
+    state += [f"began {began}"] if call.started_ms is not None else ["nobody knows when"]
     yield from field("call", call.operation_id)
-    yield from field("state", f"{(ASCII_GLYPHS if ascii_only else GLYPHS)[call.status]} {call.status}")
+    yield from field("state", dot.join(state))
+    if call.error is not None:
+        yield from field("error", call.error)
+    if position is not None:
+        if position in tree.attempts:
+            yield from field("attempt", str(tree.attempts[position]))
+        for above in tree.path(position)[:1]:
+            yield from field("caller", tree.calls[above].operation_id, tree.calls[above].request_id)
     yield from field("id", call.request_id)
-    yield from field("began", when(call.started_ms).replace("–", "not known"))
-    yield from field("took", duration(call.duration_ms).replace("–", "not known"))
-    if position is not None and position in tree.attempts:
-        yield from field("attempt", str(tree.attempts[position]))
     if detail.identity is not None:
         yield from field("identity", detail.identity)
-    if position is not None:
-        for above in tree.path(position)[:1]:
-            caller = tree.calls[above]
-            yield from field("caller", caller.operation_id, caller.request_id)
-    if detail.error is not None:
-        yield from _payload("error", Payload(detail.error, len(detail.error)), width, ascii_only=ascii_only)
-    for name, payload in (("input", detail.input), ("output", detail.output)):
-        if payload is not None:
+    given = detail.details
+    known = Payload(given, len(given)) if given is not None else None
+    for name, payload in (("details", known), ("input", detail.input), ("output", detail.output)):
+        if payload is not None and payload.length + LABEL <= width and payload.text[:1] not in ("{", "["):
+            yield from field(name, payload.text)
+        elif payload is not None:
             yield from _payload(name, payload, width, ascii_only=ascii_only)
     if detail.links:
         yield Fact("links", heading=True)
@@ -124,7 +131,8 @@ def _payload(name: str, payload: Payload, width: int, *, ascii_only: bool) -> It
     cut = payload.length > len(payload.text)
     size = f"  {count(payload.length)} characters" if payload.length > 200 else ""
     yield Fact(f"{name}{size}", heading=True)
-    for raw in (payload.text if cut else _pretty(payload.text)).split("\n"):
+    text = payload.text if cut else _pretty(payload.text)
+    for raw in text.replace("\\n", "\n").split("\n"):
         indent = " " * min(len(raw) - len(raw.lstrip(" ")), width // 2)
         for line in wrap(safe(raw.strip(" "), ascii_only=ascii_only), width - 2 - len(indent)):
             yield Fact(f"  {indent}{line}".rstrip())
@@ -133,8 +141,8 @@ def _payload(name: str, payload: Payload, width: int, *, ascii_only: bool) -> It
 
 
 def _pretty(text: str) -> str:
-    """JSON with a line for each value, texts in it with the line breaks that they have."""
+    """JSON with a line for each value."""
     try:
-        return json.dumps(json.loads(text), ensure_ascii=False, indent=2).replace("\\n", "\n")
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
     except (ValueError, RecursionError):
         return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -111,6 +112,11 @@ class CallReader:
         self._index: dict[str, int] = {}
         self._open: set[str] = set()
         self._last = 0
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """What was read last, in the order of the log."""
+        return self._calls
 
     def read(self, snapshot: Snapshot) -> list[Call] | None:
         """All calls in the order of the log, a list of its own; None when nothing changed since the last time."""

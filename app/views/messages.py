@@ -188,8 +188,7 @@ def _head(message: Message, width: int, *, ascii_only: bool, zone: tzinfo) -> st
     facts = [message.role or "?", *([message.agent] if message.agent else [])]
     at = [] if message.at_ms is None else [clock(round(message.at_ms), zone)[:8]]
     text = f" {dot} ".join([*(safe(fact, ascii_only=ascii_only) for fact in facts), *at])
-    head = clip(f"{rule}{rule} {text} ", width, ellipsis=ellipsis)
-    return head
+    return clip(f"{rule}{rule} {text} ", width, ellipsis=ellipsis)
 
 
 def _part_lines(part: Part, call: Call | None, width: int, *, ascii_only: bool) -> Iterator[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Set
 
-from app.views.calls import Call
 from app.views.sessions import SessionRow
 from app.views.text import clip, date, duration, fit, of, safe
 from app.views.waterfall import ASCII_GLYPHS, GLYPHS, CallTree, fall_of, header, name_width, render_row
@@ -41,15 +40,18 @@ def session_json(row: SessionRow) -> dict[str, object]:
     }
 
 
-def title_line(row: SessionRow, calls: Sequence[Call], width: int, *, ascii_only: bool = False) -> str:
-    """What stands above a waterfall."""
-    failed = sum(call.status == "failed" for call in calls)
-    running = sum(not call.ended for call in calls)
-    facts = [f"session {row.id[:8]}", row.status, of(len(calls), "call")]
-    facts += [f"{running} running"] if running else []
-    facts += [f"{failed} failed"] if failed else []
-    dot = " - " if ascii_only else " · "
-    return fit(dot.join([*facts, safe(row.title, ascii_only=ascii_only)]), width, ellipsis="~" if ascii_only else "…")
+def state_line(row: SessionRow, tree: CallTree, *, ascii_only: bool = False) -> str:
+    """A session in a few words: id, how it stands, calls, how many run and failed."""
+    facts = [f"session {row.id[:8]}", row.status, of(len(tree.calls), "call")]
+    facts += [f"{tree.open} running"] if tree.open else []
+    facts += [f"{len(tree.failed)} failed"] if tree.failed else []
+    return (" - " if ascii_only else " · ").join(facts)
+
+
+def title_line(row: SessionRow, tree: CallTree, width: int, *, ascii_only: bool = False) -> str:
+    """What stands above a waterfall: how the session stands, and its title."""
+    line = f"{state_line(row, tree, ascii_only=ascii_only)}{' - ' if ascii_only else ' · '}"
+    return fit(line + safe(row.title, ascii_only=ascii_only), width, ellipsis="~" if ascii_only else "…")
 
 
 def waterfall_lines(
@@ -65,7 +67,7 @@ def waterfall_lines(
     """A whole session as text."""
     fall = fall_of(tree, now_ms, folded, critical=critical)
     names = name_width(fall, width)
-    title = title_line(row, tree.calls, width, ascii_only=ascii_only)
+    title = title_line(row, tree, width, ascii_only=ascii_only)
     lines = [title, header(fall, names, width, ascii_only=ascii_only)]
     lines += [render_row(item, fall, names, width, ascii_only=ascii_only) for item in fall.rows]
     return [line.rstrip() for line in lines]

@@ -100,14 +100,15 @@ def bar(row: Row, fall: Waterfall, width: int, *, ascii_only: bool = False) -> s
     return text.ljust(width)
 
 
-def header(fall: Waterfall, names: int, width: int, *, ascii_only: bool = False) -> str:
-    """The line above the rows: the axis, or why there is none."""
+def header(fall: Waterfall, names: int, width: int, corner: str = "", *, ascii_only: bool = False) -> str:
+    """The line above the rows: the axis, or why there is none; `corner` is what stands above the names."""
+    ellipsis = "~" if ascii_only else "…"
     left = 2 + names + 1 + DURATION_WIDTH + 1
     room = width - left
     if room < 10:
-        return " " * width
+        return fit(safe(corner, ascii_only=ascii_only), width, ellipsis=ellipsis)
+    above = fit(safe(corner, ascii_only=ascii_only), left - 1, ellipsis=ellipsis) + " "
     if fall.note:
-        return fit(" " * left + fall.note, width, ellipsis="~" if ascii_only else "…")
+        return fit(above + fall.note, width, ellipsis=ellipsis)
     begin = duration(fall.window.start - fall.tree.begin) if fall.zoomed else "0"
-    end = duration(fall.window.end - fall.tree.begin)
-    return " " * left + begin + end.rjust(room - len(begin))
+    return above + begin + duration(fall.window.end - fall.tree.begin).rjust(room - len(begin))

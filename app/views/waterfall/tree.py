@@ -49,6 +49,8 @@ class CallTree:
     """When the last call ended that has ended; `begin` if none has."""
     open: int
     """Calls without an outcome."""
+    failed: Sequence[int]
+    """Positions of the calls that failed, ascending."""
     longest: tuple[tuple[int, int], ...]
     """(depth, cells of the longest name at that depth)."""
 
@@ -129,6 +131,7 @@ def call_tree(calls: Sequence[Call]) -> CallTree:
         begin=begin,
         ended=max(closed, default=begin),
         open=sum(not call.ended for call in ordered),
+        failed=[position for position, call in enumerate(ordered) if call.status == "failed"],
         longest=_longest(ordered, depths),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from storage.engine import Database
@@ -50,11 +51,12 @@ END = session_event("ended", 40, status="completed")
 
 
 def publish(db: Database, *events: dict[str, Any]) -> None:
-    for event in events:
-        call = event["type"].startswith("call.")
-        db.stream("call-protocol" if call else "session-events").publish(
-            event, key=str(event["requestId" if call else "sessionId"])
-        )
+    """Append the events, in one transaction."""
+    with db.transaction() as tx:
+        for event in events:
+            call = event["type"].startswith("call.")
+            row = (str(event["requestId" if call else "sessionId"]), json.dumps(event), ENDS_MS // 1000)
+            db.stream("call-protocol" if call else "session-events").append([row], tx)
 
 
 def record(db: Database) -> None:
