@@ -190,7 +190,7 @@ class SessionView(View):
             self.said.show_lines(loaded.lines, empty=NO_MATCH if self.filter_text else NO_MESSAGES)
         if self._detailed:
             self.query_one(Pane).show_facts(loaded.facts)
-        self.set_title(state_line(loaded.session, tree, ascii_only=self.spoke.ascii_only))
+        self.set_title(state_line(loaded.session, tree).removeprefix("session "))
 
     def _corner(self, loaded: Loaded) -> str:
         """Above the names: what is on, else what the session is called."""

@@ -90,7 +90,8 @@ def _facts(
     position = tree.positions.get(call.request_id)
 
     def field(label: str, value: str, jump: str | None = None) -> Iterator[Fact]:
-        for number, line in enumerate(wrap(safe(value, ascii_only=ascii_only), width - LABEL)):
+        lines = [piece for raw in value.split("\n") for piece in wrap(safe(raw, ascii_only=ascii_only), width - LABEL)]
+        for number, line in enumerate(lines):
             yield Fact(f"{'' if number else label:{LABEL}}{line}".rstrip(), jump)
 
     dot = " - " if ascii_only else " · "
@@ -111,8 +112,8 @@ def _facts(
     if detail.identity is not None:
         yield from field("identity", detail.identity)
     given = detail.details
-    known = Payload(given, len(given)) if given is not None else None
-    for name, payload in (("details", known), ("input", detail.input), ("output", detail.output)):
+    details = Payload(given, len(given)) if given is not None else None
+    for name, payload in (("details", details), ("input", detail.input), ("output", detail.output)):
         if payload is not None and payload.length + LABEL <= width and payload.text[:1] not in ("{", "["):
             yield from field(name, payload.text)
         elif payload is not None:

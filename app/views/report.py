@@ -40,18 +40,22 @@ def session_json(row: SessionRow) -> dict[str, object]:
     }
 
 
-def state_line(row: SessionRow, tree: CallTree, *, ascii_only: bool = False) -> str:
+def state_line(row: SessionRow, tree: CallTree, dot: str = " · ") -> str:
     """A session in a few words: id, how it stands, calls, how many run and failed."""
     facts = [f"session {row.id[:8]}", row.status, of(len(tree.calls), "call")]
     facts += [f"{tree.open} running"] if tree.open else []
     facts += [f"{len(tree.failed)} failed"] if tree.failed else []
-    return (" - " if ascii_only else " · ").join(facts)
+    return dot.join(facts)
 
 
 def title_line(row: SessionRow, tree: CallTree, width: int, *, ascii_only: bool = False) -> str:
     """What stands above a waterfall: how the session stands, and its title."""
-    line = f"{state_line(row, tree, ascii_only=ascii_only)}{' - ' if ascii_only else ' · '}"
-    return fit(line + safe(row.title, ascii_only=ascii_only), width, ellipsis="~" if ascii_only else "…")
+    dot = " - " if ascii_only else " · "
+    return fit(
+        state_line(row, tree, dot) + dot + safe(row.title, ascii_only=ascii_only),
+        width,
+        ellipsis="~" if ascii_only else "…",
+    )
 
 
 def waterfall_lines(
