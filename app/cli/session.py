@@ -6,12 +6,12 @@ import shutil
 
 import click
 
-from app.cli.context import SESSION_ENV, Context, Progress, camel, json_option, new_id, now, print_json, say
+from app.cli.context import SESSION_ENV, Context, camel, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.projecting import project
 from app.cli.session_export import diff, export
 from app.cli.session_live import ascii_option, depth_option, fold_option, replay, watch
-from app.services.projector import catch_up
 from app.services.sessions import SessionRecorder
 from app.views.calls import read_calls
 from app.views.messages import conversation, read_messages
@@ -90,7 +90,7 @@ def list_(context: Context, limit: int, as_json: bool) -> None:
       spoke session list --limit 10
     """
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project(db)
         with db.snapshot() as snapshot:
             rows = list_sessions(snapshot, limit)
     if as_json:
@@ -132,7 +132,7 @@ def show(
     """
     now_ms = now().timestamp() * 1000
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project(db)
         with db.snapshot() as snapshot:
             if session_id is None:
                 newest = list_sessions(snapshot, 1)
@@ -167,7 +167,7 @@ def show(
 
 
 def _find(db: Database, prefix: str) -> SessionRow:
-    catch_up(db, progress=Progress("projecting"))
+    project(db)
     with db.snapshot() as snapshot:
         return find_session(snapshot, prefix)
 

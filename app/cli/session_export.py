@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from app.cli.context import SESSION_ENV, Context, Progress, camel, json_option, now, print_json, say
+from app.cli.context import SESSION_ENV, Context, camel, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.services.projector import catch_up
+from app.cli.projecting import project
 from app.views.calls import read_calls
 from app.views.report import session_json
 from app.views.sessions import find_session, list_sessions
@@ -43,7 +43,7 @@ def export(context: Context, session_id: str, format_name: str, output: Path | N
     from app.views.exports import FORMATS, read_trace
 
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project(db)
         with db.snapshot() as snapshot:
             trace = read_trace(snapshot, session_id, now().timestamp() * 1000)
     text = FORMATS[format_name].render(trace)
@@ -92,7 +92,7 @@ def diff(context: Context, before: str, after: str | None, percent: float, ascii
     from app.views.diff import difference_line
 
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project(db)
         with db.snapshot() as snapshot:
             first = find_session(snapshot, before)
             second = find_session(snapshot, _newest(snapshot) if after is None else after)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from app.cli.context import SESSION_ENV, Context, Progress, json_option, now, say
+from app.cli.context import SESSION_ENV, Context, json_option, now, say
 from app.cli.exit_codes import ExitCode
+from app.cli.projecting import project
 from app.cli.session_trace import Shape, Trace, trace_for
 from app.services.projector import catch_up
 from app.views.calls import CallReader
@@ -52,7 +53,7 @@ def watch(
     """
     trace = trace_for(Shape(depth, fold == "ok", ascii_only), as_json=as_json)
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project(db)
         with db.snapshot() as snapshot:
             found = find_session(snapshot, session_id)
         if found.status == "active" and trace.grows:
@@ -132,7 +133,7 @@ def replay(
 
     trace = trace_for(Shape(depth, fold == "ok", ascii_only), as_json=as_json)
     with context.database() as db, tempfile.TemporaryDirectory(prefix="spoke-replay-") as folder:
-        catch_up(db, progress=Progress("projecting"))
+        project(db)
         with db.snapshot() as snapshot:
             found = find_session(snapshot, session_id)
         shown: tuple[SessionRow, CallTree, float] | None = None

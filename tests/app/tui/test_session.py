@@ -275,8 +275,8 @@ async def test_export(over: Database, tmp_path: Path, form: str, monkeypatch: py
         async with asyncio.timeout(60):
             while not said(app):
                 await pilot.pause()
-        (file,) = tmp_path.glob("session-5e551011*")
-        assert "http.get" in file.read_text()
+    (file,) = await asyncio.to_thread(lambda: list(tmp_path.glob("session-5e551011*")))
+    assert "http.get" in file.read_text()
 
 
 async def test_no_critical_path_without_times(tenant: Database) -> None:
