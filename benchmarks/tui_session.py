@@ -1,7 +1,8 @@
 """The session screen with 100 000 calls: opening, scrolling, folding, zooming, filtering.
 
 The floor of a key press is the same press in the same screen with 20 calls; that of opening is decoding the calls' rows.
-Times are wall clock until the screen is painted (a headless terminal of 200x50).
+Key presses are CPU time of the event loop's thread, painting included (a headless terminal of 200x50); what a reader
+thread does meanwhile is wall clock, and marked so.
 """
 
 from __future__ import annotations
@@ -65,13 +66,15 @@ def fill(db: Database, session: str, number: int) -> None:
     catch_up(db)
 
 
-async def timed(work: Callable[[], Awaitable[object]], rounds: int = ROUNDS) -> float:
+async def timed(
+    work: Callable[[], Awaitable[object]], rounds: int = ROUNDS, clock: Callable[[], float] = time.thread_time
+) -> float:
     """The median in milliseconds."""
     took = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        began = clock()
         await work()
-        took.append((time.perf_counter() - began) * 1000)
+        took.append((clock() - began) * 1000)
     return statistics.median(took)
 
 
@@ -85,7 +88,7 @@ async def screen(db: Database, session: str) -> dict[str, float]:
         app.open_session(session)
         await app.idle()
         await pilot.pause()
-        figures["open"] = (time.perf_counter() - began) * 1000
+        figures["open, wall clock"] = (time.perf_counter() - began) * 1000
         view = app.screen
         assert isinstance(view, SessionView)
 
@@ -107,14 +110,14 @@ async def screen(db: Database, session: str) -> dict[str, float]:
             await app.idle()
             await pilot.pause()
 
-        figures["filter (a reader thread)"] = await timed(filtering, 6)
+        figures["filter, wall clock"] = await timed(filtering, 6, time.perf_counter)
         view.filter_text = ""
 
         async def marking() -> None:
             await pilot.press("c")
             await app.idle()
 
-        figures["critical path (a reader thread)"] = await timed(marking, 4)
+        figures["critical path, wall clock"] = await timed(marking, 4, time.perf_counter)
         return figures
 
 
@@ -124,9 +127,9 @@ def pure(db: Database, session: str) -> None:
     def show(name: str, work: Callable[[], object]) -> None:
         took = []
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.thread_time()
             work()
-            took.append((time.perf_counter() - began) * 1000)
+            took.append((time.thread_time() - began) * 1000)
         print(f"  {name:34} {statistics.median(took):9.2f} ms")
 
     with db.snapshot() as snapshot:

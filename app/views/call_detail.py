@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.views.calls import Call
-from app.views.text import count, duration, safe, wrap
+from app.views.text import clip, count, duration, safe, wrap
 from app.views.waterfall import ASCII_GLYPHS, GLYPHS, CallTree
 from storage.engine import Snapshot
 
@@ -131,14 +131,15 @@ def _facts(
 def _payload(name: str, payload: Payload, width: int, *, ascii_only: bool) -> Iterator[Fact]:
     cut = payload.length > len(payload.text)
     size = f"  {count(payload.length)} characters" if payload.length > 200 else ""
-    yield Fact(f"{name}{size}", heading=True)
+    yield Fact(clip(f"{name}{size}", width, ellipsis="~" if ascii_only else "…"), heading=True)
     text = payload.text if cut else _pretty(payload.text)
     for raw in text.replace("\\n", "\n").split("\n"):
         indent = " " * min(len(raw) - len(raw.lstrip(" ")), width // 2)
         for line in wrap(safe(raw.strip(" "), ascii_only=ascii_only), width - 2 - len(indent)):
             yield Fact(f"  {indent}{line}".rstrip())
     if cut:
-        yield Fact(f"  {'~' if ascii_only else '…'} enter on the call: all of it")
+        more = "~" if ascii_only else "…"
+        yield Fact(clip(f"  {more} enter on the call: all of it", width, ellipsis=more))
 
 
 def _pretty(text: str) -> str:
