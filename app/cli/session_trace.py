@@ -13,7 +13,7 @@ import click
 
 from app.cli.context import camel, print_json
 from app.views.calls import Call
-from app.views.live import Changes, change_line
+from app.views.live import Change, Changes, change_line
 from app.views.report import session_json, title_line, waterfall_lines
 from app.views.sessions import SessionRow
 from app.views.waterfall import CallTree, folds
@@ -61,32 +61,27 @@ class Lines:
         """What began and ended since the last time."""
         for change in self._changes.since(tree):
             if not self._shape.hides(change.call, change.depth):
-                click.echo(change_line(change, self._shape.width, ascii_only=self._shape.ascii_only))
-
-    def end(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
-        """The rest, and the session in one line."""
-        self.show(session, tree, now_ms)
-        click.echo(title_line(session, tree, self._shape.width or 100, ascii_only=self._shape.ascii_only).rstrip())
-
-
-class Objects:
-    """A JSON object for each change, the last one for the session."""
-
-    grows = False
-
-    def __init__(self, shape: Shape) -> None:
-        self._shape = shape
-        self._changes = Changes()
-
-    def show(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
-        """What began and ended since the last time."""
-        for change in self._changes.since(tree):
-            if not self._shape.hides(change.call, change.depth):
-                print_json({"change": change.kind, "depth": change.depth, "call": camel(change.call)})
+                self._print(change)
 
     def end(self, session: SessionRow, tree: CallTree, now_ms: float) -> None:
         """The rest, and the session."""
         self.show(session, tree, now_ms)
+        self._print_end(session, tree)
+
+    def _print(self, change: Change) -> None:
+        click.echo(change_line(change, self._shape.width, ascii_only=self._shape.ascii_only))
+
+    def _print_end(self, session: SessionRow, tree: CallTree) -> None:
+        click.echo(title_line(session, tree, self._shape.width or 100, ascii_only=self._shape.ascii_only).rstrip())
+
+
+class Objects(Lines):
+    """A JSON object for each change, the last one for the session."""
+
+    def _print(self, change: Change) -> None:
+        print_json({"change": change.kind, "depth": change.depth, "call": camel(change.call)})
+
+    def _print_end(self, session: SessionRow, tree: CallTree) -> None:
         print_json({"change": "session", "session": session_json(session)})
 
 

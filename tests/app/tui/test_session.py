@@ -36,8 +36,9 @@ async def showing(
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
         app.open_session(session)
-        await settle(pilot)
-        assert isinstance(app.screen, SessionView)
+        async with asyncio.timeout(60):
+            while not (isinstance(app.screen, SessionView) and app.screen.calls.loaded):
+                await settle(pilot)
         yield app, pilot, app.screen
 
 
