@@ -121,6 +121,11 @@ class SessionView(View):
             self._present()
 
     @property
+    def shown(self) -> bool:
+        """Whether it was read already."""
+        return self._loaded is not None
+
+    @property
     def calls(self) -> Calls:
         """The waterfall."""
         return self.query_one(Calls)

@@ -45,11 +45,6 @@ class Calls(LineList[Row]):
         """What stands above the names."""
 
     @property
-    def loaded(self) -> bool:
-        """Whether it is known what there is."""
-        return self._loaded
-
-    @property
     def call(self) -> Call | None:
         """The call under the cursor."""
         return None if self.selected is None else self.selected.call

@@ -37,7 +37,7 @@ async def showing(
         await settle(pilot)
         app.open_session(session)
         async with asyncio.timeout(60):
-            while not (isinstance(app.screen, SessionView) and app.screen.calls.loaded):
+            while not (isinstance(app.screen, SessionView) and app.screen.shown):
                 await settle(pilot)
         yield app, pilot, app.screen
 
