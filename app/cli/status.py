@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from app.cli.context import Context, Progress, json_option, now, print_json, say
-from app.services.projector import catch_up
+from app.cli.context import Context, json_option, now, print_json, say
+from app.cli.projecting import project
 from app.views.link import link_details
 from app.views.overview import read_overview
 from app.views.report import session_line
@@ -26,7 +26,7 @@ def status(context: Context, as_json: bool) -> None:
       spoke status
     """
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project(db)
         with db.snapshot() as snapshot:
             found = read_overview(snapshot)
     pid = holder(context.paths.daemon_lock)

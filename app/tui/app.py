@@ -87,6 +87,7 @@ class SpokeApp(App[None]):
     .failed #body { display: none; }
     .loading #tabs { text-style: italic; }
     Toast { border: none; padding: 0 1; margin: 0; }
+    .ascii LineList { scrollbar-size-vertical: 0; }
     Screen { hatch: none; }
     """
     ENABLE_COMMAND_PALETTE = False

@@ -129,3 +129,31 @@ def count(number: int) -> str:
     '1 234 567'
     """
     return f"{number:,}".replace(",", " ")
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Break one line of safe text into lines of at most `width` cells, at spaces where there are any.
+
+    >>> wrap("a long line", 6), wrap("宽字符", 4), wrap("", 4)
+    (['a long', 'line'], ['宽字', '符'], [''])
+    """
+    lines: list[str] = []
+    start, narrow = 0, text.isascii()
+    while True:
+        end = min(start + width, len(text)) if narrow else _reach(text, start, width)
+        if end == len(text):
+            return [*lines, text[start:]]
+        space = text.rfind(" ", start + 1, end + 1)
+        end = space if space > 0 else max(end, start + 1)
+        lines.append(text[start:end].rstrip())
+        start = end
+        while start < len(text) and text[start] == " ":
+            start += 1
+
+
+def _reach(text: str, start: int, width: int) -> int:
+    """How far `width` cells reach from `start`."""
+    end = min(start + width, len(text))
+    while end > start and cell_len(text[start:end]) > width:
+        end -= 1
+    return end

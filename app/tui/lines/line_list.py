@@ -41,7 +41,6 @@ class LineList(ScrollView, Generic[T], can_focus=True):
 
     DEFAULT_CSS = """
     LineList { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
-    .ascii LineList { scrollbar-size-vertical: 0; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -553,6 +553,8 @@ def run_examples(
     if name.startswith("hub call"):
         place_a_call(node / "hub")
     session = json.loads(spoke("session", "start", "x", "--json")[1])["sessionId"]
+    if name == "session watch":
+        spoke("session", "end", session)
     script = "\n".join(lines).replace("3f2a", session[:8]).replace(" --follow", " --follow --count 1")
     with ExitStack() as stack:
         if name == "sync now":
