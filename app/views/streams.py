@@ -105,7 +105,8 @@ def read_streams(snapshot: Snapshot) -> list[StreamRow]:
         )
         consumers = snapshot.rows(
             "SELECT name, offset,"
-            " (SELECT count(*) FROM _honker_stream s WHERE s.topic = c.topic AND s.offset > c.offset) FROM _honker_stream_consumers c WHERE topic = ? ORDER BY name",
+            " (SELECT count(*) FROM _honker_stream s WHERE s.topic = c.topic AND s.offset > c.offset)"
+            " FROM _honker_stream_consumers c WHERE topic = ? ORDER BY name",
             (topic.name,),
         )
         found.append(
