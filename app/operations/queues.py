@@ -196,14 +196,12 @@ def register(registry: Registry) -> None:
 
     @group.mutation("retryAll", "Queue all dead jobs of a queue anew, or those that died of one cause.")
     def retry_all(given: RetryAllInput, context: OperationContext) -> CountOutput:
-        rows = context.transaction.rows(
-            "SELECT id, last_error FROM _honker_dead WHERE queue = ? ORDER BY id", (given.queue,)
-        )
-        cause = None if given.cause is None else fingerprint(given.cause)
-        wanted = [job for job, error in rows if cause is None or fingerprint(error) == cause]
-        for job in wanted:
-            _retry(context, job)
-        return CountOutput(jobs=len(wanted))
+        tx, chosen = context.transaction, None
+        if given.cause is not None:
+            cause = fingerprint(given.cause)
+            rows = tx.rows("SELECT id, last_error FROM _honker_dead WHERE queue = ?", (given.queue,))
+            chosen = [job for job, error in rows if fingerprint(error) == cause]
+        return CountOutput(jobs=jobs.retry_dead(tx, given.queue, chosen, now=context.database.clock()))
 
     @group.mutation("purge", "Delete the dead jobs of a queue for good, or all of its jobs.")
     def purge(given: PurgeInput, context: OperationContext) -> CountOutput:
