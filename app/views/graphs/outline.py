@@ -1,0 +1,127 @@
+"""A graph as a tree: from roots along the edges. Pure; what a node leads to is asked for when it is opened.
+
+A graph is no tree: a node that stands above already is shown once more as `↑ see` and not opened again; one that is
+on the way to itself is `⟲`. So a node can be open in one place only, and what is open is a set of keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rich.cells import cell_len
+
+from app.views.graphs.nodes import Fan, Link, NodeRow, node_name, short
+from app.views.text import clip, count, safe
+
+Mark: TypeAlias = Literal["open", "closed", "leaf", "see", "cycle", "more"]
+FanOf: TypeAlias = Callable[[str], Fan]
+
+_TREE = str.maketrans({"├": "|", "└": "`", "│": "|", "─": "-"})
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineRow:
+    """A line of the outline."""
+
+    path: tuple[str, ...]
+    """Keys from the root to this node; of a `more` row, to the node whose edges are not all shown."""
+    node: NodeRow
+    link: Link | None
+    """The edge that leads here; None for roots."""
+    guides: str
+    mark: Mark
+    more: int = 0
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """The same row after a reload."""
+        return (self.path, self.mark == "more", self.link.edge_id if self.link else None)
+
+
+def outline(roots: Sequence[NodeRow], fan_of: FanOf, opened: Set[str], limit: int = 100_000) -> list[OutlineRow]:
+    """The rows of an outline in which the nodes `opened` are open; at most `limit` of them. Iterative."""
+    rows: list[OutlineRow] = []
+    seen: set[str] = set()
+    waiting: list[tuple[tuple[str, ...], NodeRow, Link | None, str, str, int]] = [
+        ((root.key,), root, None, "", "", 0) for root in reversed(roots)
+    ]
+    while waiting and len(rows) < limit:
+        path, node, link, guides, below, more = waiting.pop()
+        if more:
+            rows.append(OutlineRow(path, node, None, guides, "more", more))
+            continue
+        mark = _mark(path, node, seen, opened)
+        seen.add(node.key)
+        rows.append(OutlineRow(path, node, link, guides, mark))
+        if mark != "open":
+            continue
+        fan = fan_of(node.key)
+        # An undirected edge leads back to where one came from: that is the same edge, and no cycle.
+        links = [to for to in fan.links if link is None or to.edge_id != link.edge_id]
+        children = [((*path, to.node.key), to.node, to, 0) for to in links]
+        inner: list[tuple[tuple[str, ...], NodeRow, Link | None, str, str, int]] = []
+        for index, (child_path, child, to, _) in enumerate(children):
+            last = index == len(children) - 1 and not fan.more
+            inner.append((child_path, child, to, below + ("└─" if last else "├─"), below + ("  " if last else "│ "), 0))
+        if fan.more:
+            inner.append((path, node, None, below + "└─", "", fan.more))
+        waiting += reversed(inner)
+    return rows
+
+
+def _mark(path: tuple[str, ...], node: NodeRow, seen: Set[str], opened: Set[str]) -> Mark:
+    if node.key in path[:-1]:
+        return "cycle"
+    if node.key in seen:
+        return "see"
+    if not node.leads:
+        return "leaf"
+    return "open" if node.key in opened else "closed"
+
+
+def open_to(roots: Sequence[NodeRow], fan_of: FanOf, depth: int, limit: int) -> set[str]:
+    """The nodes to open so that the outline shows `depth` edges below the roots, nearest first, until about `limit`
+    rows are shown."""
+    opened: set[str] = set()
+    level = [root for root in roots if root.leads]
+    shown = len(roots)
+    for _ in range(depth):
+        following: list[NodeRow] = []
+        for node in level:
+            if node.key in opened or shown >= limit:
+                continue
+            opened.add(node.key)
+            links = fan_of(node.key).links
+            shown += len(links)
+            following += [link.node for link in links if link.node.leads and link.node.key not in opened]
+        level = following
+    return opened
+
+
+_SIGNS = {"open": "▾ ", "closed": "▸ ", "leaf": "  ", "see": "↑ ", "cycle": "⟲ ", "more": "… "}
+_ASCII_SIGNS = {"open": "- ", "closed": "+ ", "leaf": "  ", "see": "^ ", "cycle": "@ ", "more": "~ "}
+
+
+def outline_line(row: OutlineRow, width: int, *, ascii_only: bool = False, typed: bool = True) -> str:
+    """A row in at most `width` cells: tree, sign, glyph and name; on the right the edge's type and the node's."""
+    ellipsis = "~" if ascii_only else "…"
+    guides = row.guides.translate(_TREE) if ascii_only else row.guides
+    head = guides + (_ASCII_SIGNS if ascii_only else _SIGNS)[row.mark]
+    if row.mark == "more":
+        return clip(f"{head}{count(row.more)} more", width, ellipsis=ellipsis)
+    head += node_name(row.node, ascii_only=ascii_only)
+    if row.mark == "see":
+        head += "  see above"
+    elif row.mark == "cycle":
+        head += "  cycle"
+    elif row.node.label is not None and row.node.label != row.node.key:
+        head += f"  {safe(short(row.node.key), ascii_only=ascii_only)}"
+    words = [row.link.type if typed and row.link else None, row.node.type]
+    tail = " ".join(safe(word, ascii_only=ascii_only) for word in words if word)
+    room = width - cell_len(tail) - 2
+    if not tail or room < width // 2:
+        return clip(head, width, ellipsis=ellipsis)
+    shown = clip(head, room, ellipsis=ellipsis)
+    return shown + " " * (width - cell_len(shown) - cell_len(tail)) + tail
