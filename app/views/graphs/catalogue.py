@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.views.text import ago, clip, count, fit, of, safe
+from app.views.columns import Column
+from app.views.graphs.nodes import short
+from app.views.text import count, of, safe
+from app.views.times import WIDTH
 from storage.engine import Snapshot
 from storage.engine.errors import EngineError
 
@@ -22,6 +26,7 @@ class GraphRow:
 
     id: str
     name: str
+    """What it is called; the calls of a session are called as the session is."""
     type: str | None
     """None: its type was deleted; it can be read, not written."""
     status: str
@@ -59,12 +64,13 @@ _GRAPHS = """
 SELECT id, name, type, status, nodes, edges,
   1000 * max(updated_at, coalesce((SELECT updated_at FROM nodes WHERE rowid = last_node), 0),
                          coalesce((SELECT updated_at FROM edges WHERE rowid = last_edge), 0))
-FROM (SELECT g.rowid AS position, g.id, g.name, t.name AS type, g.status, g.updated_at,
+FROM (SELECT g.rowid AS position, g.id, coalesce(s.title, g.name) AS name, t.name AS type, g.status, g.updated_at,
   (SELECT count(*) FROM nodes WHERE graph_id = g.id) AS nodes,
   (SELECT count(*) FROM edges WHERE graph_id = g.id) AS edges,
   (SELECT max(rowid) FROM nodes WHERE graph_id = g.id) AS last_node,
   (SELECT max(rowid) FROM edges WHERE graph_id = g.id) AS last_edge
-FROM graphs g LEFT JOIN graph_types t ON t.id = g.graph_type_id WHERE {where} ORDER BY g.rowid DESC LIMIT ?2)
+FROM graphs g LEFT JOIN graph_types t ON t.id = g.graph_type_id LEFT JOIN sessions s ON s.id = g.id
+WHERE {where} ORDER BY g.rowid DESC LIMIT ?2)
 ORDER BY position DESC"""
 
 
@@ -81,7 +87,7 @@ def find_graph(snapshot: Snapshot, wanted: str) -> GraphRow:
     Raises:
         NoSuchGraphError: there is none, or there are several.
     """
-    ways = ("g.id = ?1", "g.name = ?1", "g.id >= ?1 AND g.id < ?1 || char(1114111)")
+    ways = ("g.id = ?1", "?1 IN (g.name, s.title)", "g.id >= ?1 AND g.id < ?1 || char(1114111)")
     for where in ways if wanted else ():
         rows = snapshot.rows(_GRAPHS.format(where=where), (wanted, 2))
         if len(rows) > 1:
@@ -140,29 +146,18 @@ def find_schema(snapshot: Snapshot, graph_id: str, kind: str, name: str) -> dict
 
 # -- lines -----------------------------------------------------------------------------------------------------------
 
-_TYPE, _COUNT, _AGO = 18, 9, 7
 
-
-def graph_header(width: int) -> str:
-    """The line above a list of graphs."""
-    names = _names(width)
-    return f"{'name':<{names}} {'type':<{_TYPE}} {'nodes':>{_COUNT}} {'edges':>{_COUNT}} {'changed':>{_AGO}}  id"[
-        :width
-    ]
-
-
-def graph_line(row: GraphRow, width: int, now_ms: int, *, ascii_only: bool = False) -> str:
-    """A graph in at most `width` cells: name, type, nodes, edges, when it changed, id."""
-    ellipsis = "~" if ascii_only else "…"
-    name = fit(safe(row.name, ascii_only=ascii_only), _names(width), ellipsis=ellipsis)
-    kind = fit(safe(row.type or "(type gone)", ascii_only=ascii_only), _TYPE, ellipsis=ellipsis)
-    numbers = f"{count(row.nodes):>{_COUNT}} {count(row.edges):>{_COUNT}} {ago(row.changed_ms, now_ms):>{_AGO}}"
-    line = clip(f"{name} {kind} {numbers}  {safe(row.id, ascii_only=ascii_only)}", width, ellipsis=ellipsis)
-    return line.rstrip()
-
-
-def _names(width: int) -> int:
-    return max(12, min(40, width - _TYPE - 2 * _COUNT - _AGO - 15))
+def graph_columns(when: Callable[[float | None], str]) -> tuple[Column[GraphRow], ...]:
+    """The columns of a list of graphs; `when` says how times are shown."""
+    return (
+        Column("name", "NAME", lambda row: row.name, 16, grow=True),
+        Column("type", "TYPE", lambda row: row.type or "(type gone)", 17),
+        Column("nodes", "NODES", lambda row: count(row.nodes), 9, lambda row: row.nodes, right=True),
+        Column("edges", "EDGES", lambda row: count(row.edges), 9, lambda row: row.edges, right=True, rank=1),
+        Column("changed", "CHANGED", lambda row: when(row.changed_ms), WIDTH, lambda row: row.changed_ms),
+        Column("status", "STATUS", lambda row: row.status, 8, rank=3),
+        Column("id", "ID", lambda row: short(row.id), 8, lambda row: row.id, rank=2),
+    )
 
 
 def graph_title(row: GraphRow, *, ascii_only: bool = False) -> str:

@@ -232,14 +232,47 @@ def read_roots(snapshot: Snapshot, graph_id: str, edge_type: str | None = None, 
     return Roots(tuple(found), until)
 
 
+def search(snapshot: Snapshot, graph_id: str, text: str, limit: int = 50) -> list[NodeRow]:
+    """Nodes whose key begins with the text, then those whose name or key holds it; letters of either case."""
+    found = snapshot.rows(
+        f"SELECT {_columns(None)} FROM nodes n WHERE n.graph_id = ?1 AND n.key >= ?2 AND n.key < ?2 || char(1114111)"
+        " ORDER BY n.key LIMIT ?3",
+        (graph_id, text, limit),
+    )
+    if len(found) < limit:
+        found += snapshot.rows(
+            f"SELECT {_columns(None)} FROM nodes n WHERE n.graph_id = ?1"
+            f" AND instr(lower(n.key || char(10) || coalesce({_LABEL}, '')), lower(?2)) ORDER BY n.rowid LIMIT ?3",
+            (graph_id, text, limit),
+        )
+    return list({row[0]: _row(row) for row in found}.values())[:limit]
+
+
+def way_up(snapshot: Snapshot, graph_id: str, key: str, edge_type: str | None = None) -> list[str]:
+    """Keys from a root down to the node, along the first edge that leads to each; a cycle ends it."""
+    way = [key]
+    seen = {key}
+    while True:
+        before = [
+            link.node.key
+            for link in read_fan(snapshot, graph_id, way[-1], "in", edge_type, 1).links
+            if link.node.key not in seen
+        ]
+        if not before:
+            return way[::-1]
+        way.append(before[0])
+        seen.add(before[0])
+
+
 def next_failed(snapshot: Snapshot, graph_id: str, after: str, *, back: bool = False) -> str | None:
-    """The key of the next node (by key, round the end) that failed; None when none did."""
+    """The key of the next node that failed, in the order in which they were made, round the end; None: none did."""
     compare, order = ("<", "DESC") if back else (">", "ASC")
     failed = f"attributes ->> '$.status' IN ({', '.join('?' * len(FAILED))})"
-    for beyond, bound in ((compare, after), (">=", "")):
+    start = snapshot.rows("SELECT rowid FROM nodes WHERE graph_id = ? AND key = ?", (graph_id, after))
+    for beyond in ([f"rowid {compare} {int(start[0][0])}"] if start else []) + ["1"]:
         rows = snapshot.rows(
-            f"SELECT key FROM nodes WHERE graph_id = ? AND key {beyond} ? AND {failed} ORDER BY key {order} LIMIT 1",
-            (graph_id, bound, *FAILED),
+            f"SELECT key FROM nodes WHERE graph_id = ? AND {beyond} AND {failed} ORDER BY rowid {order} LIMIT 1",
+            (graph_id, *FAILED),
         )
         if rows:
             return str(rows[0][0])

@@ -6,19 +6,48 @@ on the way to itself is `⟲`. So a node can be open in one place only, and what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from rich.cells import cell_len
 
-from app.views.graphs.nodes import Fan, Link, NodeRow, node_name, short
+from app.views.graphs.nodes import PAGE, Fan, Link, NodeRow, node_name, read_fan, short
 from app.views.text import clip, count, safe
+from storage.engine import Snapshot
 
 Mark: TypeAlias = Literal["open", "closed", "leaf", "see", "cycle", "more"]
 FanOf: TypeAlias = Callable[[str], Fan]
 
 _TREE = str.maketrans({"├": "|", "└": "`", "│": "|", "─": "-"})
+
+
+class Fans:
+    """What nodes lead to, read once each, as far as somebody asks.
+
+    Args:
+        edge_type: only along edges of this type.
+        limits: edges to read, of nodes of which more than `limit` are wanted.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        graph_id: str,
+        edge_type: str | None = None,
+        limit: int = PAGE,
+        limits: Mapping[str, int] | None = None,
+    ) -> None:
+        self._snapshot, self._graph_id, self._edge_type = snapshot, graph_id, edge_type
+        self._limit, self._limits = limit, limits or {}
+        self._read: dict[str, Fan] = {}
+
+    def __call__(self, key: str) -> Fan:
+        """The edges that lead away from a node."""
+        if key not in self._read:
+            limit = self._limits.get(key, self._limit)
+            self._read[key] = read_fan(self._snapshot, self._graph_id, key, "out", self._edge_type, limit)
+        return self._read[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +62,7 @@ class OutlineRow:
     guides: str
     mark: Mark
     more: int = 0
+    """Of a `more` row: how many more edges there are."""
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -52,6 +82,8 @@ def outline(roots: Sequence[NodeRow], fan_of: FanOf, opened: Set[str], limit: in
         if more:
             rows.append(OutlineRow(path, node, None, guides, "more", more))
             continue
+        if link is None and node.key in seen:
+            continue  # by undirected edges, one root leads to another
         mark = _mark(path, node, seen, opened)
         seen.add(node.key)
         rows.append(OutlineRow(path, node, link, guides, mark))
@@ -100,15 +132,16 @@ def open_to(roots: Sequence[NodeRow], fan_of: FanOf, depth: int, limit: int) -> 
     return opened
 
 
-_SIGNS = {"open": "▾ ", "closed": "▸ ", "leaf": "  ", "see": "↑ ", "cycle": "⟲ ", "more": "… "}
-_ASCII_SIGNS = {"open": "- ", "closed": "+ ", "leaf": "  ", "see": "^ ", "cycle": "@ ", "more": "~ "}
+_SIGNS = {"open": "▾ ", "closed": "▸ ", "leaf": "─ ", "see": "↑ ", "cycle": "⟲ ", "more": "… "}
+_ASCII_SIGNS = {"open": "v ", "closed": "> ", "leaf": "- ", "see": "^ ", "cycle": "@ ", "more": "~ "}
 
 
 def outline_line(row: OutlineRow, width: int, *, ascii_only: bool = False, typed: bool = True) -> str:
     """A row in at most `width` cells: tree, sign, glyph and name; on the right the edge's type and the node's."""
     ellipsis = "~" if ascii_only else "…"
     guides = row.guides.translate(_TREE) if ascii_only else row.guides
-    head = guides + (_ASCII_SIGNS if ascii_only else _SIGNS)[row.mark]
+    sign = (_ASCII_SIGNS if ascii_only else _SIGNS)[row.mark]
+    head = guides + (sign if guides or row.mark != "leaf" else "  ")
     if row.mark == "more":
         return clip(f"{head}{count(row.more)} more", width, ellipsis=ellipsis)
     head += node_name(row.node, ascii_only=ascii_only)

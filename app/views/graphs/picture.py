@@ -13,12 +13,9 @@ from rich.cells import cell_len
 
 from app.views.graphs.channel import Wire, route
 from app.views.graphs.layers import Layers, Step, layers
-from app.views.graphs.nodes import NodeRow, node_name, read_nodes
+from app.views.graphs.nodes import NodeRow, node_name
 from app.views.text import clip, safe
-from storage.engine import Snapshot
 
-MOST_NODES = 30
-MOST_EDGES = 60
 _ATTEMPTS = ((28, False), (20, False), (14, False), (28, True), (20, True), (14, True), (10, True), (6, True))
 """Cells for a label, and whether ranks may be divided; the first with which the picture fits."""
 _UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8
@@ -69,14 +66,19 @@ class Picture:
 
 
 def draw_picture(
-    nodes: Sequence[NodeRow], edges: Sequence[PictureEdge], width: int, *, ascii_only: bool = False
+    nodes: Sequence[NodeRow],
+    edges: Sequence[PictureEdge],
+    width: int,
+    *,
+    ascii_only: bool = False,
+    selected: str | None = None,
 ) -> Picture:
-    """Draw it, within `width` cells where it can be."""
+    """Draw it, within `width` cells where it can be; the box of the node `selected` has a heavy frame."""
     numbers = {node.key: index for index, node in enumerate(nodes)}
     pairs = [(numbers[edge.source], numbers[edge.target]) for edge in edges]
     drawn: Picture | None = None
     for label, divided in _ATTEMPTS:
-        attempt = _Drawing(nodes, edges, pairs, label, width, divided, ascii_only).picture()
+        attempt = _Drawing(nodes, edges, pairs, label, width, divided, ascii_only).picture(selected)
         if drawn is None or attempt.width < drawn.width:
             drawn = attempt
         if drawn.width <= width:
@@ -146,7 +148,7 @@ class _Drawing:
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
-    def picture(self) -> Picture:
+    def picture(self, selected: str | None) -> Picture:
         """Draw boxes and wires onto cells, a rank and the channel below it at a time."""
         cells: dict[tuple[int, int], int] = {}
         marks: dict[tuple[int, int], str] = {}
@@ -156,7 +158,7 @@ class _Drawing:
             for slot in row:
                 if slot < len(self._nodes):
                     boxes.append(Box(self._nodes[slot].key, self._x[slot], y, self._size[slot]))
-                    self._draw_box(boxes[-1], self._texts[slot], marks)
+                    self._draw_box(boxes[-1], self._texts[slot], marks, heavy=boxes[-1].key == selected)
                 else:
                     cells.update({(y + line, self._x[slot]): _UP | _DOWN for line in range(3)})
             wires, tracks = self._wires(steps)
@@ -177,10 +179,11 @@ class _Drawing:
             step.edge in self._layers.upward and step.upper < len(self._nodes) and not self._edges[step.edge].undirected
         )
 
-    def _draw_box(self, box: Box, text: str, marks: dict[tuple[int, int], str]) -> None:
+    def _draw_box(self, box: Box, text: str, marks: dict[tuple[int, int], str], *, heavy: bool) -> None:
         inner = box.width - 2
-        left, right, across = ("++", "++", "-") if self._ascii else ("┌└", "┐┘", "─")
-        side = "|" if self._ascii else "│"
+        left, right, across, side = ("┏┗", "┓┛", "━", "┃") if heavy else ("┌└", "┐┘", "─", "│")
+        if self._ascii:
+            left, right, across, side = ("##", "##", "=", "#") if heavy else ("++", "++", "-", "|")
         for line, corner in ((0, 0), (2, 1)):
             for column in range(inner):
                 marks.setdefault((box.y + line, box.x + 1 + column), across)  # ports from above are there already
@@ -261,6 +264,22 @@ class _Drawing:
         return ["".join(row.get(c, " ") for c in range(max(row, default=-1) + 1)).rstrip() for row in rows]
 
 
+def next_box(picture: Picture, key: str, across: int, down: int) -> str:
+    """The node whose box one comes to from another: beside it in its rank, or the nearest of the rank above or below.
+
+    Where there is none, the node itself.
+    """
+    here = next(box for box in picture.boxes if box.key == key)
+    middle = 2 * here.x + here.width
+    if across:
+        rank = sorted((box for box in picture.boxes if box.y == here.y), key=lambda box: box.x)
+        at = rank.index(here) + across
+        return rank[at].key if 0 <= at < len(rank) else key
+    beyond = [box for box in picture.boxes if (box.y - here.y) * down > 0]
+    near = min(beyond, key=lambda box: (abs(box.y - here.y), abs(2 * box.x + box.width - middle), box.x), default=here)
+    return near.key
+
+
 def spread(wanted: Sequence[int], sizes: Sequence[int], gap: int, low: int, high: int) -> list[int]:
     """Places for things in a row, as near to where they are wanted as their order, the gap and the bounds allow.
 
@@ -276,32 +295,6 @@ def spread(wanted: Sequence[int], sizes: Sequence[int], gap: int, low: int, high
         places[index] = min(places[index], at - sizes[index])
         at = places[index] - gap
     return places
-
-
-# -- reading ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """All of a small graph."""
-
-    nodes: tuple[NodeRow, ...]
-    edges: tuple[PictureEdge, ...]
-
-
-TOO_LARGE = f"too large for a picture (more than {MOST_NODES} nodes or {MOST_EDGES} edges): the outline is shown"
-
-
-def read_whole(snapshot: Snapshot, graph_id: str) -> Whole | None:
-    """All of a graph of at most `MOST_NODES` nodes and `MOST_EDGES` edges; None when it has more: `TOO_LARGE`."""
-    nodes = read_nodes(snapshot, graph_id, MOST_NODES + 1)
-    edges = snapshot.rows(
-        "SELECT source_node_key, target_node_key, undirected FROM edges WHERE graph_id = ? ORDER BY rowid LIMIT ?",
-        (graph_id, MOST_EDGES + 1),
-    )
-    if len(nodes) > MOST_NODES or len(edges) > MOST_EDGES:
-        return None
-    return Whole(tuple(nodes), tuple(PictureEdge(row[0], row[1], bool(row[2])) for row in edges))
 
 
 def closing_lines(picture: Picture, nodes: Sequence[NodeRow], width: int, *, ascii_only: bool = False) -> list[str]:

@@ -210,9 +210,7 @@ def test_what_can_fit_fits(width: int) -> None:
     gap=st.integers(0, 3),
     high=st.integers(0, 80),
 )
-def test_things_in_a_row_keep_their_order_and_their_gap(
-    things: list[tuple[int, int]], gap: int, high: int
-) -> None:
+def test_things_in_a_row_keep_their_order_and_their_gap(things: list[tuple[int, int]], gap: int, high: int) -> None:
     sizes = [size for _, size in things]
     places = spread([want for want, _ in things], sizes, gap, 0, high)
     for index in range(1, len(places)):

@@ -1,0 +1,35 @@
+"""A small graph as a whole, for its picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.views.graphs.nodes import NodeRow, read_nodes
+from app.views.graphs.picture import PictureEdge
+from storage.engine import Snapshot
+
+MOST_NODES = 30
+MOST_EDGES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of a small graph."""
+
+    nodes: tuple[NodeRow, ...]
+    edges: tuple[PictureEdge, ...]
+
+
+TOO_LARGE = f"too large for a picture (more than {MOST_NODES} nodes or {MOST_EDGES} edges): the outline is shown"
+
+
+def read_whole(snapshot: Snapshot, graph_id: str) -> Whole | None:
+    """All of a graph of at most `MOST_NODES` nodes and `MOST_EDGES` edges; None when it has more: `TOO_LARGE`."""
+    nodes = read_nodes(snapshot, graph_id, MOST_NODES + 1)
+    edges = snapshot.rows(
+        "SELECT source_node_key, target_node_key, undirected FROM edges WHERE graph_id = ? ORDER BY rowid LIMIT ?",
+        (graph_id, MOST_EDGES + 1),
+    )
+    if len(nodes) > MOST_NODES or len(edges) > MOST_EDGES:
+        return None
+    return Whole(tuple(nodes), tuple(PictureEdge(row[0], row[1], bool(row[2])) for row in edges))
