@@ -53,9 +53,9 @@ def verbs_of(view: View) -> Iterator[Verb]:
 
 
 def bindings_of(owner: type) -> Iterator[Binding]:
-    """The bindings that a class and the classes of ours that it is made of declare, the nearest first."""
+    """The bindings of a class and of the classes of ours, not Textual's, that it is made of; the nearest first."""
     for kind in owner.__mro__:
-        if kind.__module__.startswith("app."):
+        if not kind.__module__.startswith("textual."):
             for binding in vars(kind).get("BINDINGS", ()):
                 if isinstance(binding, Binding):
                     yield binding

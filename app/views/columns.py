@@ -18,7 +18,7 @@ from app.views.text import fit, safe
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots, `Column[int](…)` fails (typing sets __orig_class__)
 class Column(Generic[T]):
     """One column.
 
@@ -47,7 +47,7 @@ class Column(Generic[T]):
         return self.text(row) if self.value is None else self.value(row)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout(Generic[T]):
     """The columns that fit, with their widths."""
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-_TERM = re.compile(r'(!?)(~?)((?:[\w.-]+:)?)(?:"([^"]*)"?|(\S+))')
+_TERM = re.compile(r'(!?)(~?)((?:[\w.-]+:)?)(?:"([^"]*)"?|(\S*))')
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)(k|M|ms|s|min|h|d|kB|MB|)")
 _UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7, "kB": 1e3, "MB": 1e6}
 """Times are milliseconds and sizes bytes, as the rows hold them."""
@@ -77,12 +77,16 @@ def parse_filter(text: str, fields: Iterable[str] = ()) -> Filter:
     `word:` is a qualifier when `fields` has that name, else part of the word (`http://…`).
     """
     known = frozenset(fields)
-    return Filter(tuple(term for found in _TERM.finditer(text) if (term := _term(found, known)) is not None))
+    return Filter(
+        tuple(term for found in _TERM.finditer(text) if found[0] and (term := _term(found, known)) is not None)
+    )
 
 
 def _term(found: re.Match[str], known: frozenset[str]) -> Term | None:
     inverse, fuzzy, qualifier, quoted, bare = found.groups()
     body = (quoted if quoted is not None else bare or "").lower()
+    if not body and qualifier.removesuffix(":") in known:
+        return None  # "lag:" while it is typed
     field: str | None = qualifier.removesuffix(":") if qualifier else None
     if field is not None and field not in known:
         field, body = None, qualifier.lower() + body

@@ -84,6 +84,8 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         self._empty = empty
         self._style = style
         self._rows: Sequence[T] = ()
+        self._painted: dict[int, tuple[int, str]] = {}
+        """What stands on each line of the screen: a row that is the same may read otherwise now (its age)."""
         self._loaded = False  # until the first rows came, nobody knows whether the list is empty
         self.cursor = 0
         self.marks: set[object] = set()
@@ -137,7 +139,6 @@ class LineList(ScrollView, Generic[T], can_focus=True):
             self.refresh()
         kept = self._position_of(before[self.cursor], rows) if before else 0
         top = self.scroll_offset.y
-        old = [self._text(before, line, width) for line in range(top, top + self._height)]
         old_cursor = self.cursor
         self._rows = rows
         if self.marks:
@@ -147,10 +148,9 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         if not before or not rows:
             self.refresh()
         else:
-            for number, text in enumerate(old):
-                line = top + number
+            for line in range(top, top + self._height):
                 cursor_moved = self.cursor != old_cursor and line in (old_cursor, self.cursor)
-                if cursor_moved or text != self._text(rows, line, width):
+                if cursor_moved or self._painted.get(line - top, (line, "")) != (line, self._text(rows, line, width)):
                     self._refresh_line(line)
         if self.cursor != old_cursor or self.follow:
             self._scroll_to_cursor()
@@ -187,6 +187,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
             return Strip([Segment(" " + fit(self.header_line(width - 1) or "", width - 1), style)], width)
         y -= top
         line = self.scroll_offset.y + y
+        self._painted.pop(y, None)
         if not self._rows:
             text = self._empty[y] if self._loaded and y < len(self._empty) else ""
             return Strip([Segment(fit(text, width), self.rich_style)], width)
@@ -195,7 +196,9 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         style = self.rich_style + self._style(self._rows[line])
         if line == self.cursor:
             style += CURSOR
-        return Strip([Segment(self._text(self._rows, line, width), style)], width)
+        text = self._text(self._rows, line, width)
+        self._painted[y] = line, text
+        return Strip([Segment(text, style)], width)
 
     def _refresh_line(self, line: int) -> None:
         y = line - self.scroll_offset.y

@@ -15,7 +15,7 @@ from app.tui.lines.line_list import PLAIN, LineList
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Branch(Generic[T]):
     """A row of a tree, in pre-order."""
 

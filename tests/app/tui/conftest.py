@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,12 @@ async def settle(pilot: Pilot[None]) -> None:
     assert isinstance(app, SpokeApp)
     await app.idle()
     await pilot.pause()
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
+    """Wait until something is so, at most as long as a test may take."""
+    while not condition():
+        await pilot.pause(0.01)
 
 
 def event(kind: str, request_id: str, second: float, **more: object) -> dict[str, object]:
