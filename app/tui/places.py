@@ -65,12 +65,14 @@ def _column(sql: str) -> Callable[[Snapshot], list[str]]:
 PLACES: tuple[Place, ...] = (
     Place("overview", "1", "Overview", "app.tui.overview:OverviewView"),
     Place("sessions", "2", "Sessions", "app.tui.sessions:SessionsView"),
+    Place("graphs", "3", "Graphs", "app.tui.graphs:GraphsView"),
     Place("streams", "4", "Streams", "app.tui.streams:StreamsView"),
 )
 """In the order of the tab bar."""
 
 NOUNS: tuple[Noun, ...] = (
     Noun("session", "app.tui.session:SessionView", _column("SELECT id FROM sessions ORDER BY position DESC LIMIT 500")),
+    Noun("graph", "app.tui.graph:GraphView", _column("SELECT id FROM graphs ORDER BY rowid DESC LIMIT 500")),
 )
 
 

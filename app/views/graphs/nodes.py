@@ -23,7 +23,7 @@ _LABEL = ", ".join(f"n.attributes ->> '$.{name}'" for name in _LABELS)
 
 
 class NoSuchNodeError(EngineError, LookupError):
-    """The graph has no node of that key."""
+    """The graph has no node of that key, or no such edge."""
 
     hint = "`spoke graph show GRAPH` lists nodes"
 
@@ -134,6 +134,32 @@ def find_node(snapshot: Snapshot, graph_id: str, prefix: str) -> NodeRow:
     if len(keys) > 1 and keys[0][0] != prefix:
         raise NoSuchNodeError(f"several nodes begin with {prefix!r}")
     return read_node(snapshot, graph_id, keys[0][0] if keys else prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRow:
+    """An edge by itself; `attributes` without its type."""
+
+    id: str
+    type: str | None
+    source: str
+    target: str
+    attributes: dict[str, Any]
+
+
+def read_edge(snapshot: Snapshot, edge_id: str) -> EdgeRow:
+    """One edge.
+
+    Raises:
+        NoSuchNodeError: there is none.
+    """
+    rows = snapshot.rows(
+        "SELECT source_node_key, target_node_key, attributes FROM edges WHERE id = ?", (edge_id,)
+    )
+    if not rows:
+        raise NoSuchNodeError(f"no edge {edge_id!r}")
+    attributes: dict[str, Any] = json.loads(rows[0][2])
+    return EdgeRow(edge_id, attributes.pop("edgeType", None), rows[0][0], rows[0][1], attributes)
 
 
 def read_attributes(snapshot: Snapshot, graph_id: str, key: str) -> dict[str, Any]:

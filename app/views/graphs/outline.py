@@ -19,6 +19,7 @@ from storage.engine import Snapshot
 Mark: TypeAlias = Literal["open", "closed", "leaf", "see", "cycle", "more"]
 FanOf: TypeAlias = Callable[[str], Fan]
 
+UNKNOWN = -1
 _TREE = str.maketrans({"├": "|", "└": "`", "│": "|", "─": "-"})
 
 
@@ -62,7 +63,7 @@ class OutlineRow:
     guides: str
     mark: Mark
     more: int = 0
-    """Of a `more` row: how many more edges there are."""
+    """Of a `more` row: how many more edges there are; `UNKNOWN` of the row after roots, which has no path."""
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -113,6 +114,11 @@ def _mark(path: tuple[str, ...], node: NodeRow, seen: Set[str], opened: Set[str]
     return "open" if node.key in opened else "closed"
 
 
+def more_roots(last: NodeRow) -> OutlineRow:
+    """The row that stands after roots when not every node was looked at."""
+    return OutlineRow((), last, None, "", "more", UNKNOWN)
+
+
 def open_to(roots: Sequence[NodeRow], fan_of: FanOf, depth: int, limit: int) -> set[str]:
     """The nodes to open so that the outline shows `depth` edges below the roots, nearest first, until about `limit`
     rows are shown."""
@@ -143,7 +149,8 @@ def outline_line(row: OutlineRow, width: int, *, ascii_only: bool = False, typed
     sign = (_ASCII_SIGNS if ascii_only else _SIGNS)[row.mark]
     head = guides + (sign if guides or row.mark != "leaf" else "  ")
     if row.mark == "more":
-        return clip(f"{head}{count(row.more)} more", width, ellipsis=ellipsis)
+        what = "look for more roots" if row.more == UNKNOWN else f"{count(row.more)} more"
+        return clip(head + what, width, ellipsis=ellipsis)
     head += node_name(row.node, ascii_only=ascii_only)
     if row.mark == "see":
         head += "  see above"
