@@ -23,9 +23,10 @@ from app.views.graphs.catalogue import (
     type_lines,
 )
 from app.views.graphs.neighbourhood import neighbourhood_lines, read_neighbourhood
-from app.views.graphs.nodes import NodeRow, find_node, read_attributes, read_node, read_roots
+from app.views.graphs.nodes import NodeRow, find_node, read_attributes, read_node
 from app.views.graphs.outline import Fans, OutlineRow, open_to, outline, outline_line
 from app.views.graphs.picture import closing_lines, draw_picture
+from app.views.graphs.roots import read_roots
 from app.views.graphs.whole import TOO_LARGE, read_whole
 from app.views.times import when
 from storage.engine import Snapshot

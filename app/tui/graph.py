@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -120,9 +120,7 @@ class GraphView(GraphEditing):
 
     def _wish(self) -> Wish:
         limits, opened = dict(self._limits), self._opened
-        return Wish(
-            self._graph, self._face, self.key, self._edge_type, self._root, opened, limits, self._pages
-        )
+        return Wish(self._graph, self._face, self.key, self._edge_type, self._root, opened, limits, self._pages)
 
     async def load(self) -> None:
         """Read what the face shows, and show it, unless another face was asked for meanwhile."""
@@ -143,9 +141,9 @@ class GraphView(GraphEditing):
             self.action_face("outline")
         else:
             self._show_picture(shown.whole)
-        title = f"{graph_title(shown.graph, ascii_only=self.spoke.ascii_only)}  {self._face}"
-        title += f"  only {safe(self._edge_type)}" if self._edge_type is not None else ""
-        title += f"  from {safe(self._root)}" if self._root is not None and self._face == "outline" else ""
+        only = f"only {safe(self._edge_type)}" if self._edge_type is not None else ""
+        begins = f"from {safe(self._root)}" if self._root is not None and self._face == "outline" else ""
+        title = graph_title(shown.graph, *filter(None, (only, begins)), ascii_only=self.spoke.ascii_only)
         self.set_title(title)
 
     def _show_outline(self, shown: Shown) -> None:
@@ -163,7 +161,7 @@ class GraphView(GraphEditing):
         if self._trail and self._trail[-1][0] == near.node.key:
             self._trail.pop()
         self._trail.append((near.node.key, near.node.name))
-        lines = [safe(line, ascii_only=self.spoke.ascii_only) for line in fact_lines(shown.attributes)]
+        lines = [safe(line, ascii_only=self.spoke.ascii_only) for line in fact_lines(near.node, shown.attributes)]
         self.columns.give(near, [name for _, name in self._trail], lines)
 
     def _show_picture(self, whole: Whole) -> None:

@@ -11,8 +11,8 @@ from textual.geometry import Region
 from textual.widgets import Static
 
 from app.tui.lines.line_list import PLAIN, LineList
-from app.views.graphs.neighbourhood import Neighbourhood, link_text, node_lines
-from app.views.graphs.nodes import FAILED, Link, NodeRow
+from app.views.graphs.neighbourhood import Neighbourhood, fan_head, link_text, node_lines, only_type
+from app.views.graphs.nodes import FAILED, Fan, Link, NodeRow
 from app.views.graphs.outline import OutlineRow, outline_line
 from app.views.graphs.picture import Picture
 from app.views.text import clip, count, fit, safe
@@ -58,26 +58,25 @@ class Side(LineList[Link]):
         self._ascii = ascii_only
         self._node: NodeRow | None = None
         self._title = ""
+        self._typed = True
 
     def header_line(self, width: int) -> str | None:
         """How many there are."""
         return fit(self._title, width)
 
-    def give(self, node: NodeRow, links: Sequence[Link], more: int) -> None:
+    def give(self, node: NodeRow, fan: Fan) -> None:
         """Show the edges of a node."""
-        if node != self._node:
-            self._node = node
+        title = fan_head(fan, leads_away=self._leads_away, ascii_only=self._ascii)
+        title += f", the first {count(len(fan.links))}" if fan.more else ""
+        if (node, title) != (self._node, self._title):
+            self._node, self._title, self._typed = node, title, only_type(fan) is None
             self.refresh()
-        total = f"{'leads on to' if self._leads_away else 'leads here'}: {count(len(links) + more)}"
-        title = total + (f", the first {count(len(links))}" if more else "")
-        if title != self._title:
-            self._title = title
-            self.refresh()
-        self.show(tuple(links), empty=("", "  nothing leads on" if self._leads_away else "  nothing leads here"))
+        self.show(fan.links, empty=("", "  nothing leads on" if self._leads_away else "  nothing leads here"))
 
     def _text_of(self, link: Link, width: int) -> str:
         assert self._node is not None
-        return link_text(link, self._node, width, leads_away=self._leads_away, ascii_only=self._ascii)
+        away, plain, typed = self._leads_away, self._ascii, self._typed
+        return link_text(link, self._node, width, leads_away=away, ascii_only=plain, typed=typed)
 
 
 class Columns(Vertical):
@@ -116,8 +115,8 @@ class Columns(Vertical):
     def give(self, found: Neighbourhood, trail: Sequence[str], facts: Sequence[str]) -> None:
         """Show a node; `facts` are lines about it."""
         before, after = self.sides
-        before.give(found.node, found.before.links, found.before.more)
-        after.give(found.node, found.after.links, found.after.more)
+        before.give(found.node, found.before)
+        after.give(found.node, found.after)
         middle = self.query_one("#middle", Static)
         width = max(8, middle.size.width - 2)
         lines = [*node_lines(found.node, width, ascii_only=self._ascii), "", *(clip(line, width) for line in facts)]

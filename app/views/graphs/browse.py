@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
@@ -13,13 +14,12 @@ from app.views.graphs.nodes import (
     PAGE,
     NodeRow,
     NoSuchNodeError,
-    Roots,
     read_attributes,
     read_node,
-    read_roots,
     way_up,
 )
 from app.views.graphs.outline import Fans, OutlineRow, more_roots, open_to, outline
+from app.views.graphs.roots import Roots, read_roots
 from app.views.graphs.whole import Whole, read_whole
 from storage.engine import Snapshot
 
@@ -75,12 +75,12 @@ def read_shown(snapshot: Snapshot, wish: Wish) -> Shown:
     opened = wish.opened or frozenset()
     key = wish.key
     if wish.face == "outline" or key is None:
-        roots, page = _roots(snapshot, graph.id, wish)
+        roots = _roots(snapshot, graph.id, wish)
         fans = Fans(snapshot, graph.id, wish.edge_type, PAGE, wish.limits)
         if wish.opened is None:
-            opened = frozenset(open_to(roots, fans, FIRST_DEPTH, FIRST_ROWS))
-        rows = outline(roots, fans, opened)
-        if rows and page is not None and page.after is not None:
+            opened = frozenset(open_to(roots.nodes, fans, FIRST_DEPTH, FIRST_ROWS))
+        rows = outline(roots.nodes, fans, opened)
+        if rows and roots.after is not None:
             rows.append(more_roots(rows[0].node))
         key = key or (rows[0].node.key if rows else None)
         if wish.face == "outline" or key is None:
@@ -97,22 +97,13 @@ def read_shown(snapshot: Snapshot, wish: Wish) -> Shown:
     )
 
 
-def _roots(snapshot: Snapshot, graph_id: str, wish: Wish) -> tuple[list[NodeRow], Roots | None]:
+def _roots(snapshot: Snapshot, graph_id: str, wish: Wish) -> Roots:
     if wish.root is not None:
         try:
-            return [read_node(snapshot, graph_id, wish.root)], None
+            return Roots((read_node(snapshot, graph_id, wish.root),), None)
         except NoSuchNodeError:
             pass  # it was deleted meanwhile: all roots are shown again
-    page = read_roots(snapshot, graph_id, wish.edge_type)
-    nodes = list(page.nodes)
-    for _ in range(wish.pages - 1):
-        if page.after is not None:
-            page = read_roots(snapshot, graph_id, wish.edge_type, page.after)
-            nodes += page.nodes
-    while not nodes and page.after is not None:
-        page = read_roots(snapshot, graph_id, wish.edge_type, page.after)
-        nodes += page.nodes
-    return nodes, page
+    return read_roots(snapshot, graph_id, wish.edge_type, wish.pages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +123,16 @@ def reveal(snapshot: Snapshot, graph_id: str, key: str, wish: Wish, roots: Set[s
     way = way_up(snapshot, graph_id, key, wish.edge_type)
     opened = (wish.opened or frozenset()) | frozenset(way[:-1])
     fans = Fans(snapshot, graph_id, wish.edge_type, PAGE, wish.limits)
-    for upper, lower in zip(way, way[1:], strict=False):
+    for upper, lower in itertools.pairwise(way):
         if all(link.node.key != lower for link in fans(upper).links):
             return Reveal(key, opened)
     return Reveal(None if way[0] in roots else way[0], opened)
 
 
-def fact_lines(attributes: Mapping[str, Any]) -> list[str]:
-    """Attributes in a line each, as JSON, cut where they are long."""
-    return [f"{name}: {_brief(value)}" for name, value in attributes.items() if value is not None]
+def fact_lines(node: NodeRow, attributes: Mapping[str, Any]) -> list[str]:
+    """What a node's attributes tell beside its name and status, a line each, as JSON, cut where it is long."""
+    told = (None, node.label, node.status, node.key)
+    return [f"{name}: {_brief(value)}" for name, value in attributes.items() if value not in told]
 
 
 def _brief(value: Any) -> str:

@@ -160,12 +160,11 @@ def graph_columns(when: Callable[[float | None], str]) -> tuple[Column[GraphRow]
     )
 
 
-def graph_title(row: GraphRow, *, ascii_only: bool = False) -> str:
-    """A graph in a few words, as titles say it."""
-    dot = "-" if ascii_only else "·"
+def graph_title(row: GraphRow, *more: str, ascii_only: bool = False) -> str:
+    """A graph in a few words, as titles say it; `more` stands behind the name."""
     kind = safe(row.type or "type gone: read only", ascii_only=ascii_only)
-    parts = [safe(row.name, ascii_only=ascii_only), kind, of(row.nodes, "node"), of(row.edges, "edge")]
-    return f" {dot} ".join(parts)
+    parts = [safe(row.name, ascii_only=ascii_only), *more, kind, of(row.nodes, "node"), of(row.edges, "edge")]
+    return (" - " if ascii_only else " · ").join(parts)
 
 
 def type_lines(row: GraphTypeRow, *, ascii_only: bool = False) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from rich.cells import cell_len
+
 from app.views.graphs.nodes import PAGE, Fan, Link, NodeRow, node_name, read_fan, read_node, short
 from app.views.text import count, fit, safe
 from storage.engine import Snapshot
@@ -41,21 +43,27 @@ def columns(width: int) -> tuple[int, int, int]:
     return left, middle, width - 2 - middle - left
 
 
-def link_text(link: Link, node: NodeRow, width: int, *, leads_away: bool, ascii_only: bool = False) -> str:
-    """A neighbour in exactly `width` cells; the arrow with the edge's type stands on the side of the node."""
+def only_type(fan: Fan) -> str | None:
+    """The type that all edges have, which then stands above them once."""
+    types = {link.type for link in fan.links}
+    return types.pop() if len(types) == 1 else None
+
+
+def link_text(
+    link: Link, node: NodeRow, width: int, *, leads_away: bool, ascii_only: bool = False, typed: bool = True
+) -> str:
+    """A neighbour in exactly `width` cells; the arrow, `typed` with the edge's type, stands on the side of the node."""
     arrow = _arrow(link, ascii_only)
-    kind = safe(link.type or "", ascii_only=ascii_only)
+    kind = safe(link.type or "", ascii_only=ascii_only) if typed else ""
     name = node_name(link.node, ascii_only=ascii_only)
     if link.node.key == node.key:
         name = f"{'@' if ascii_only else '⟲'} itself"
     ellipsis = "~" if ascii_only else "…"
-    kinds = min(len(kind), max(6, width // 3))
+    room = max(6, width // 3)
+    arrow = f"{fit(kind, min(cell_len(kind), room), ellipsis=ellipsis)} {arrow}".lstrip()
     if leads_away:
-        return fit(f"{fit(kind, kinds, ellipsis=ellipsis)} {arrow} {name}", width, ellipsis=ellipsis)
-    names = max(1, width - kinds - 4)
-    return fit(
-        f"{fit(name, names, ellipsis=ellipsis)} {fit(kind, kinds, ellipsis=ellipsis)} {arrow}", width, ellipsis=ellipsis
-    )
+        return fit(f"{arrow} {name}", width, ellipsis=ellipsis)
+    return fit(f"{fit(name, max(1, width - cell_len(arrow) - 1), ellipsis=ellipsis)} {arrow}", width, ellipsis=ellipsis)
 
 
 def _arrow(link: Link, ascii_only: bool) -> str:
@@ -69,7 +77,10 @@ def side_lines(
 ) -> list[str]:
     """One column, a neighbour a line, each of exactly `width` cells."""
     ellipsis = "~" if ascii_only else "…"
-    lines = [link_text(link, node, width, leads_away=leads_away, ascii_only=ascii_only) for link in fan.links]
+    typed = only_type(fan) is None
+    lines = [
+        link_text(link, node, width, leads_away=leads_away, ascii_only=ascii_only, typed=typed) for link in fan.links
+    ]
     if fan.more:
         lines.append(fit(f"{ellipsis} {count(fan.more)} more", width, ellipsis=ellipsis))
     return lines or [fit(empty, width, ellipsis=ellipsis)]
@@ -89,7 +100,11 @@ def neighbourhood_lines(found: Neighbourhood, width: int, *, ascii_only: bool = 
     left, middle, right = columns(width)
     bar = "|" if ascii_only else "│"
     ellipsis = "~" if ascii_only else "…"
-    heads = (_head("leads here", found.before), "node", _head("leads on to", found.after))
+    heads = (
+        fan_head(found.before, leads_away=False, ascii_only=ascii_only),
+        "node",
+        fan_head(found.after, leads_away=True, ascii_only=ascii_only),
+    )
     out = [
         bar.join(fit(head, size, ellipsis=ellipsis) for head, size in zip(heads, (left, middle, right), strict=True))
     ]
@@ -102,5 +117,8 @@ def neighbourhood_lines(found: Neighbourhood, width: int, *, ascii_only: bool = 
     return [line.rstrip() for line in out]
 
 
-def _head(text: str, fan: Fan) -> str:
-    return f"{text} ({count(len(fan.links) + fan.more)})"
+def fan_head(fan: Fan, *, leads_away: bool, ascii_only: bool = False) -> str:
+    """What stands above a column: how many there are, and their type when it is one."""
+    kind = only_type(fan)
+    told = f"{'leads on to' if leads_away else 'leads here'}: {count(len(fan.links) + fan.more)}"
+    return told + (f" {safe(kind, ascii_only=ascii_only)}" if kind else "")

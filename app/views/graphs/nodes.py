@@ -82,7 +82,8 @@ def short(key: str) -> str:
     return key[:8] if len(key) == 36 and key.count("-") == 4 else key
 
 
-def _columns(edge_type: str | None) -> str:
+def node_columns(edge_type: str | None) -> str:
+    """SQL columns of `nodes n` that `node_row` takes; the type's edges are those that lead on. It is parameter 3."""
     typed = " AND x.attributes ->> '$.edgeType' = ?3" if edge_type is not None else ""
     return (
         f"""n.key, n.metadata ->> '$."_storage.nodeType"', substr(coalesce({_LABEL}), 1, 200),"""
@@ -93,7 +94,8 @@ def _columns(edge_type: str | None) -> str:
     )
 
 
-def _row(row: tuple[Any, ...]) -> NodeRow:
+def node_row(row: tuple[Any, ...]) -> NodeRow:
+    """The node of such columns."""
     return NodeRow(row[0], row[1], None if row[2] is None else str(row[2]), row[3], bool(row[4]))
 
 
@@ -104,21 +106,21 @@ def read_node(snapshot: Snapshot, graph_id: str, key: str) -> NodeRow:
         NoSuchNodeError: there is none.
     """
     rows = snapshot.rows(
-        f"SELECT {_columns(None)} FROM nodes n WHERE n.graph_id = ?1 AND n.key = ?2",
+        f"SELECT {node_columns(None)} FROM nodes n WHERE n.graph_id = ?1 AND n.key = ?2",
         (graph_id, key),
     )
     if not rows:
         raise NoSuchNodeError(f"no node {key!r} in graph {graph_id!r}")
-    return _row(rows[0])
+    return node_row(rows[0])
 
 
 def read_nodes(snapshot: Snapshot, graph_id: str, limit: int) -> list[NodeRow]:
     """The first nodes, in the order in which they were made."""
     rows = snapshot.rows(
-        f"SELECT {_columns(None)} FROM nodes n WHERE n.graph_id = ?1 ORDER BY n.rowid LIMIT ?2",
+        f"SELECT {node_columns(None)} FROM nodes n WHERE n.graph_id = ?1 ORDER BY n.rowid LIMIT ?2",
         (graph_id, limit),
     )
-    return [_row(row) for row in rows]
+    return [node_row(row) for row in rows]
 
 
 def find_node(snapshot: Snapshot, graph_id: str, prefix: str) -> NodeRow:
@@ -153,9 +155,7 @@ def read_edge(snapshot: Snapshot, edge_id: str) -> EdgeRow:
     Raises:
         NoSuchNodeError: there is none.
     """
-    rows = snapshot.rows(
-        "SELECT source_node_key, target_node_key, attributes FROM edges WHERE id = ?", (edge_id,)
-    )
+    rows = snapshot.rows("SELECT source_node_key, target_node_key, attributes FROM edges WHERE id = ?", (edge_id,))
     if not rows:
         raise NoSuchNodeError(f"no edge {edge_id!r}")
     attributes: dict[str, Any] = json.loads(rows[0][2])
@@ -200,12 +200,12 @@ def read_fan(
     links: list[Link] = []
     for near, far, condition in sides:
         rows = snapshot.rows(
-            f"SELECT e.id, e.attributes ->> '$.edgeType', e.undirected, {_columns(edge_type)}"
+            f"SELECT e.id, e.attributes ->> '$.edgeType', e.undirected, {node_columns(edge_type)}"
             f" FROM edges e JOIN nodes n ON n.graph_id = e.graph_id AND n.key = e.{far}"
             f" WHERE e.graph_id = ?1 AND e.{near} = ?2{condition}{typed} ORDER BY e.rowid LIMIT ?4",
             params,
         )
-        links += [Link(row[0], row[1], bool(row[2]), _row(row[3:])) for row in rows]
+        links += [Link(row[0], row[1], bool(row[2]), node_row(row[3:])) for row in rows]
     if len(links) <= limit:
         return Fan(tuple(links))
     total = 0
@@ -215,63 +215,20 @@ def read_fan(
     return Fan(tuple(links[:limit]), total - limit)
 
 
-WINDOW = 20_000
-"""Nodes that are looked at for one page of roots."""
-
-
-@dataclass(frozen=True, slots=True)
-class Roots:
-    """Nodes that no edge leads to, by key. `after` is where to look on; None: all were looked at."""
-
-    nodes: tuple[NodeRow, ...]
-    after: str | None
-
-
-def read_roots(snapshot: Snapshot, graph_id: str, edge_type: str | None = None, after: str = "") -> Roots:
-    """The roots among the next `WINDOW` nodes behind the key `after`, at most a page of them.
-
-    Where all nodes fit in one window and none is a root (cycles only, undirected edges only), the first node is one:
-    an outline begins somewhere.
-    """
-    typed = " AND i.attributes ->> '$.edgeType' = ?3" if edge_type is not None else ""
-    keys = snapshot.rows(
-        "SELECT key FROM nodes WHERE graph_id = ? AND key > ? ORDER BY key LIMIT 1 OFFSET ?",
-        (graph_id, after, WINDOW - 1),
-    )
-    until = str(keys[0][0]) if keys else None
-    rows = snapshot.rows(
-        f"SELECT {_columns(edge_type)} FROM nodes n WHERE n.graph_id = ?1 AND n.key > ?2"
-        " AND (?4 IS NULL OR n.key <= ?4)"
-        " AND NOT EXISTS (SELECT 1 FROM edges i WHERE i.graph_id = n.graph_id AND i.target_node_key = n.key"
-        f" AND NOT i.undirected AND i.source_node_key <> n.key{typed}) ORDER BY n.key LIMIT {PAGE + 1}",
-        (graph_id, after, edge_type, until),
-    )
-    found = [_row(row) for row in rows]
-    if len(found) > PAGE:
-        return Roots(tuple(found[:PAGE]), found[PAGE - 1].key)
-    if not found and not keys and not after:
-        first = snapshot.rows(
-            f"SELECT {_columns(edge_type)} FROM nodes n WHERE n.graph_id = ?1 ORDER BY n.key LIMIT ?4",
-            (graph_id, None, edge_type, 1),
-        )
-        return Roots(tuple(_row(row) for row in first), None)
-    return Roots(tuple(found), until)
-
-
 def search(snapshot: Snapshot, graph_id: str, text: str, limit: int = 50) -> list[NodeRow]:
     """Nodes whose key begins with the text, then those whose name or key holds it; letters of either case."""
     found = snapshot.rows(
-        f"SELECT {_columns(None)} FROM nodes n WHERE n.graph_id = ?1 AND n.key >= ?2 AND n.key < ?2 || char(1114111)"
-        " ORDER BY n.key LIMIT ?3",
+        f"SELECT {node_columns(None)} FROM nodes n WHERE n.graph_id = ?1 AND n.key >= ?2"
+        " AND n.key < ?2 || char(1114111) ORDER BY n.key LIMIT ?3",
         (graph_id, text, limit),
     )
     if len(found) < limit:
         found += snapshot.rows(
-            f"SELECT {_columns(None)} FROM nodes n WHERE n.graph_id = ?1"
+            f"SELECT {node_columns(None)} FROM nodes n WHERE n.graph_id = ?1"
             f" AND instr(lower(n.key || char(10) || coalesce({_LABEL}, '')), lower(?2)) ORDER BY n.rowid LIMIT ?3",
             (graph_id, text, limit),
         )
-    return list({row[0]: _row(row) for row in found}.values())[:limit]
+    return list({row[0]: node_row(row) for row in found}.values())[:limit]
 
 
 def way_up(snapshot: Snapshot, graph_id: str, key: str, edge_type: str | None = None) -> list[str]:

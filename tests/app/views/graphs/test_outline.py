@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from app.views.graphs.nodes import Fan, Link, NodeRow, read_roots
+from app.views.graphs.nodes import Fan, Link, NodeRow
 from app.views.graphs.outline import Fans, open_to, outline, outline_line
+from app.views.graphs.roots import read_roots
 from storage.engine import Database
 from tests.app.views.graphs.conftest import make
 

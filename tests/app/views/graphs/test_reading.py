@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from app.views.columns import lay_out
-from app.views.graphs import nodes as reading
+from app.views.graphs import roots as reading
 from app.views.graphs.catalogue import (
     NoSuchGraphError,
     find_graph,
@@ -28,10 +28,10 @@ from app.views.graphs.nodes import (
     find_node,
     next_failed,
     read_attributes,
-    read_roots,
     search,
     way_up,
 )
+from app.views.graphs.roots import read_roots
 from app.views.graphs.whole import MOST_NODES, read_whole
 from storage.engine import Database
 from storage.graphs.writing import create_graph, put_edge, put_node, put_nodes
@@ -87,9 +87,9 @@ def test_a_node_between_what_leads_to_it_and_what_it_leads_to(db: Database) -> N
             ("c", True),
         ]
         assert neighbourhood_lines(found, 60) == [
-            "leads here (2)        │node          │leads on to (3)",
-            "a                to ─▶│✗ F           │to ─▶ b",
-            "⟲ itself         to ─▶│thing         │to ─▶ ⟲ itself",
+            "leads here: 2 to      │node          │leads on to: 3",
+            "a                   ─▶│✗ F           │to ─▶ b",
+            "⟲ itself            ─▶│thing         │to ─▶ ⟲ itself",
             "                      │failed        │near ── c",
             "                      │f             │",
         ]
@@ -121,15 +121,25 @@ def test_finding_nodes(db: Database) -> None:
 def test_roots_come_a_window_at_a_time(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "WINDOW", 3)
     graph = make(db, [("z", "a"), ("a", "b"), ("b", "c")], alone="xy")
-    pages = []
-    after: str | None = ""
+    monkeypatch.setattr(reading, "SMALL", 3)
     with db.snapshot() as snapshot:
-        while after is not None:
-            page = read_roots(snapshot, graph, after=after)
-            pages.append([row.key for row in page.nodes])
-            after = page.after
-    assert [key for page in pages for key in page] == ["x", "y", "z"]
-    assert pages[0] == []
+        first = read_roots(snapshot, graph)
+        assert ([row.key for row in first.nodes], first.after) == (["x", "y", "z"], "z")
+        assert read_roots(snapshot, graph, pages=5).after is None
+        monkeypatch.setattr(reading, "PAGE", 1)
+        first = read_roots(snapshot, graph)
+        assert ([row.key for row in first.nodes], first.after) == (["x"], "x")
+        assert [row.key for row in read_roots(snapshot, graph, pages=3).nodes] == ["x", "y", "z"]
+    ring = make(db, [("a", "b"), ("b", "c"), ("c", "d"), ("d", "a")])
+    with db.snapshot() as snapshot:
+        assert [row.key for row in read_roots(snapshot, ring).nodes] == ["a"]
+
+
+def test_an_outline_of_a_small_graph_leads_to_every_node(db: Database) -> None:
+    graph = make(db, [("a", "b"), ("d", "c"), ("c", "d"), ("e", "e")], near=[("x", "y")])
+    with db.snapshot() as snapshot:
+        assert [row.key for row in read_roots(snapshot, graph).nodes] == ["a", "e", "x", "c"]
+        assert len(read_roots(snapshot, graph, "near").nodes) == 6
 
 
 def test_the_whole_of_a_small_graph_only(db: Database) -> None:
