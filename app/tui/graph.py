@@ -203,12 +203,9 @@ class GraphView(GraphEditing):
     @work(exclusive=True, group="reveal")
     async def _reveal(self, key: str) -> None:
         wish = self._wish()
-        roots = {row.node.key for row in self.outline.rows if row.link is None and row.path}
         graph_id = self.shown.graph.id if self.shown else self._graph
-        found = await self.spoke.db.read(lambda snapshot: reveal(snapshot, graph_id, key, wish, roots))
-        if roots or found.root is None:
-            self._root = found.root
-        self._opened, self._land_on = found.opened, key
+        found = await self.spoke.db.read(lambda snapshot: reveal(snapshot, graph_id, key, wish))
+        self._root, self._opened, self._land_on = found.root, found.opened, key
         self.spoke.reload()
 
     def went(self, key: str | None) -> None:

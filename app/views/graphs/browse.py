@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -114,11 +114,10 @@ class Reveal:
     opened: frozenset[str]
 
 
-def reveal(snapshot: Snapshot, graph_id: str, key: str, wish: Wish, roots: Set[str]) -> Reveal:
+def reveal(snapshot: Snapshot, graph_id: str, key: str, wish: Wish) -> Reveal:
     """The way from a root to a node.
 
-    It begins at the node itself where no way is short enough to be shown: its root is not among `roots`, or a node on
-    the way has more edges than are read.
+    It begins at the node itself where a node on the way has more edges than are read.
     """
     way = way_up(snapshot, graph_id, key, wish.edge_type)
     opened = (wish.opened or frozenset()) | frozenset(way[:-1])
@@ -126,7 +125,8 @@ def reveal(snapshot: Snapshot, graph_id: str, key: str, wish: Wish, roots: Set[s
     for upper, lower in itertools.pairwise(way):
         if all(link.node.key != lower for link in fans(upper).links):
             return Reveal(key, opened)
-    return Reveal(None if way[0] in roots else way[0], opened)
+    roots = read_roots(snapshot, graph_id, wish.edge_type, wish.pages).nodes
+    return Reveal(None if any(root.key == way[0] for root in roots) else way[0], opened)
 
 
 def fact_lines(node: NodeRow, attributes: Mapping[str, Any]) -> list[str]:

@@ -122,8 +122,8 @@ def list_types(snapshot: Snapshot) -> list[GraphTypeRow]:
 
 
 def find_schema(snapshot: Snapshot, graph_id: str, kind: str, name: str) -> dict[str, object]:
-    """The JSON Schema of the attributes of a node type (`kind` "node") or edge type ("edge") of a graph; what every
-    edge says of itself (`edgeType`) is left out.
+    """The JSON Schema of the attributes of a node type (`kind` "node") or edge type ("edge") of a graph, for a form:
+    what every edge says of itself (`edgeType`) is left out, what anything may have (`metadata`) stands last.
 
     Raises:
         NoSuchGraphError: the graph has no such type.
@@ -138,7 +138,9 @@ def find_schema(snapshot: Snapshot, graph_id: str, kind: str, name: str) -> dict
     schema: dict[str, object] = json.loads(rows[0][0])
     properties, required = schema.get("properties"), schema.get("required")
     if isinstance(properties, dict):
-        schema["properties"] = {key: value for key, value in properties.items() if key != "edgeType"}
+        last = {"metadata": properties["metadata"]} if "metadata" in properties else {}
+        asked = {key: value for key, value in properties.items() if key not in ("edgeType", "metadata")}
+        schema["properties"] = asked | last
     if isinstance(required, list):
         schema["required"] = [key for key in required if key != "edgeType"]
     return schema
