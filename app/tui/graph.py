@@ -73,7 +73,7 @@ class GraphView(GraphEditing):
         """The three faces, of which one is displayed."""
         yield Outline([self.spoke.plain(line) for line in EMPTY], ascii_only=self.spoke.ascii_only)
         yield Columns(ascii_only=self.spoke.ascii_only)
-        yield Canvas()
+        yield Canvas(ascii_only=self.spoke.ascii_only)
 
     def on_mount(self) -> None:
         """Begin with the outline."""
@@ -216,6 +216,11 @@ class GraphView(GraphEditing):
         self._key = None
         self.action_face("outline") if self._face == "neighbourhood" else self.spoke.reload()
 
+    def unfold(self, key: str) -> None:
+        """Open a node in the outline."""
+        self._opened = (self._opened or frozenset()) | {key}
+        self.spoke.reload()
+
     # -- moving --------------------------------------------------------------------------------------------------------
 
     def action_walk(self, step: int) -> None:
@@ -241,8 +246,7 @@ class GraphView(GraphEditing):
         elif row.mark in ("see", "cycle"):
             self.outline.put_on(row.node.key)
         elif row.mark == "closed":
-            self._opened = (self._opened or frozenset()) | {row.node.key}
-            self.spoke.reload()
+            self.unfold(row.node.key)
         elif row.mark == "open":
             self.outline.action_move(1)
 

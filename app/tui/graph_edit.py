@@ -67,6 +67,10 @@ class GraphEditing(View):
         """The chosen node is another now; None: it is gone."""
         raise NotImplementedError
 
+    def unfold(self, key: str) -> None:
+        """Show where the node leads to."""
+        raise NotImplementedError
+
     # -- why not -------------------------------------------------------------------------------------------------------
 
     def _why_not(self) -> str | None:
@@ -190,7 +194,9 @@ class GraphEditing(View):
         target = edge_type and await self.find_node(f"{edge_type}: from {node.name} to which node? (key or name)")
         if edge_type and target:
             value = {"graphId": graph_id, "type": edge_type, "source": source, "target": target}
-            await self._edit("edge", edge_type, f"{edge_type} from {source} to {target}", {}, "graph.put_edge", value)
+            title = f"{edge_type} from {source} to {target}"
+            if await self._edit("edge", edge_type, title, {}, "graph.put_edge", value):
+                self.unfold(source)  # else what was a root may have gone behind it
 
     @work
     async def action_edit_edge(self) -> None:

@@ -141,8 +141,10 @@ class Canvas(ScrollableContainer):
     Canvas Static { width: auto; height: auto; }
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ascii_only: bool) -> None:
         super().__init__(Static("", id="picture", markup=False), id="canvas", can_focus=False)
+        if ascii_only:  # scroll bars are drawn with blocks
+            self.styles.scrollbar_size_horizontal = self.styles.scrollbar_size_vertical = 0
         self._shown = ""
         self.picture: Picture | None = None
         """What is shown."""

@@ -71,11 +71,11 @@ FROM (SELECT g.rowid AS position, g.id, coalesce(s.title, g.name) AS name, t.nam
   (SELECT max(rowid) FROM edges WHERE graph_id = g.id) AS last_edge
 FROM graphs g LEFT JOIN graph_types t ON t.id = g.graph_type_id LEFT JOIN sessions s ON s.id = g.id
 WHERE {where} ORDER BY g.rowid DESC LIMIT ?2)
-ORDER BY position DESC"""
+ORDER BY 7 DESC, position DESC"""
 
 
 def list_graphs(snapshot: Snapshot, limit: int = 1_000, graph_type: str | None = None) -> list[GraphRow]:
-    """The newest graphs first, of one type or of all."""
+    """The `limit` newest graphs, of one type or of all; those that changed last come first."""
     where = "1" if graph_type is None else "t.name = ?1"
     rows = snapshot.rows(_GRAPHS.format(where=where), (graph_type, limit))
     return [GraphRow(*row) for row in rows]
