@@ -16,7 +16,7 @@ from app.tui.graph_faces import Canvas, Columns, Outline
 from app.tui.lines.line_list import LineList
 from app.tui.prompts import Ask, Choose
 from app.views.graphs.browse import Face, Shown, Wish, fact_lines, read_shown, reveal
-from app.views.graphs.catalogue import graph_title
+from app.views.graphs.catalogue import ENOUGH, graph_title
 from app.views.graphs.neighbourhood import Neighbourhood
 from app.views.graphs.nodes import PAGE, Link, next_failed, node_name, read_attributes, search
 from app.views.graphs.outline import UNKNOWN, OutlineRow
@@ -143,7 +143,7 @@ class GraphView(GraphEditing):
             self._show_picture(shown.whole)
         only = f"only {safe(self._edge_type)}" if self._edge_type is not None else ""
         begins = f"from {safe(self._root)}" if self._root is not None and self._face == "outline" else ""
-        title = graph_title(shown.graph, *filter(None, (only, begins)), ascii_only=self.spoke.ascii_only)
+        title = graph_title(shown.graph, *filter(None, (only, begins)), ascii_only=self.spoke.ascii_only, most=ENOUGH)
         self.set_title(title)
 
     def _show_outline(self, shown: Shown) -> None:

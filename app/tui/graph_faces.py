@@ -31,7 +31,7 @@ class Outline(LineList[OutlineRow]):
 
     def __init__(self, empty: Sequence[str], *, ascii_only: bool) -> None:
         super().__init__(
-            lambda row, width: outline_line(row, width, ascii_only=ascii_only),
+            lambda row, width: outline_line(row, width - 1, ascii_only=ascii_only),
             lambda row: row.identity,
             empty,
             lambda row: _DIM if row.mark in ("see", "cycle", "more") else node_style(row.node),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from app.views.graphs.catalogue import GraphRow, GraphTypeRow, find_graph, list_types
+from app.views.graphs.catalogue import ENOUGH, GraphRow, GraphTypeRow, find_graph, list_types
 from app.views.graphs.neighbourhood import Neighbourhood, read_neighbourhood
 from app.views.graphs.nodes import (
     PAGE,
@@ -70,7 +70,7 @@ def read_shown(snapshot: Snapshot, wish: Wish) -> Shown:
     Raises:
         NoSuchGraphError, NoSuchNodeError: it is gone.
     """
-    graph = find_graph(snapshot, wish.graph)
+    graph = find_graph(snapshot, wish.graph, ENOUGH)
     kind = next((row for row in list_types(snapshot) if row.name == graph.type), None)
     opened = wish.opened or frozenset()
     key = wish.key

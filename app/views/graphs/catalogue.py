@@ -65,31 +65,38 @@ SELECT id, name, type, status, nodes, edges,
   1000 * max(updated_at, coalesce((SELECT updated_at FROM nodes WHERE rowid = last_node), 0),
                          coalesce((SELECT updated_at FROM edges WHERE rowid = last_edge), 0))
 FROM (SELECT g.rowid AS position, g.id, coalesce(s.title, g.name) AS name, t.name AS type, g.status, g.updated_at,
-  (SELECT count(*) FROM nodes WHERE graph_id = g.id) AS nodes,
-  (SELECT count(*) FROM edges WHERE graph_id = g.id) AS edges,
-  (SELECT max(rowid) FROM nodes WHERE graph_id = g.id) AS last_node,
-  (SELECT max(rowid) FROM edges WHERE graph_id = g.id) AS last_edge
+  (SELECT count(*) FROM (SELECT 1 FROM nodes WHERE graph_id = g.id LIMIT ?3)) AS nodes,
+  (SELECT count(*) FROM (SELECT 1 FROM edges WHERE graph_id = g.id LIMIT ?3)) AS edges,
+  (SELECT max(rowid) FROM (SELECT rowid FROM nodes WHERE graph_id = g.id LIMIT ?3)) AS last_node,
+  (SELECT max(rowid) FROM (SELECT rowid FROM edges WHERE graph_id = g.id LIMIT ?3)) AS last_edge
 FROM graphs g LEFT JOIN graph_types t ON t.id = g.graph_type_id LEFT JOIN sessions s ON s.id = g.id
 WHERE {where} ORDER BY g.rowid DESC LIMIT ?2)
 ORDER BY 7 DESC, position DESC"""
 
 
+ALL = -1
+ENOUGH = 50_000
+"""Nodes and edges that are counted where nobody needs to know how many more there are."""
+
+
 def list_graphs(snapshot: Snapshot, limit: int = 1_000, graph_type: str | None = None) -> list[GraphRow]:
     """The `limit` newest graphs, of one type or of all; those that changed last come first."""
     where = "1" if graph_type is None else "t.name = ?1"
-    rows = snapshot.rows(_GRAPHS.format(where=where), (graph_type, limit))
+    rows = snapshot.rows(_GRAPHS.format(where=where), (graph_type, limit, ALL))
     return [GraphRow(*row) for row in rows]
 
 
-def find_graph(snapshot: Snapshot, wanted: str) -> GraphRow:
+def find_graph(snapshot: Snapshot, wanted: str, most: int = ALL) -> GraphRow:
     """The graph of that id, or the only one of that name, or the only one whose id begins so.
+
+    Of its nodes and edges at most `most` are looked at: that bounds what counting a large graph costs.
 
     Raises:
         NoSuchGraphError: there is none, or there are several.
     """
     ways = ("g.id = ?1", "?1 IN (g.name, s.title)", "g.id >= ?1 AND g.id < ?1 || char(1114111)")
     for where in ways if wanted else ():
-        rows = snapshot.rows(_GRAPHS.format(where=where), (wanted, 2))
+        rows = snapshot.rows(_GRAPHS.format(where=where), (wanted, 2, most))
         if len(rows) > 1:
             raise NoSuchGraphError(f"several graphs are called {wanted!r}; name one by its id")
         if rows:
@@ -162,11 +169,14 @@ def graph_columns(when: Callable[[float | None], str]) -> tuple[Column[GraphRow]
     )
 
 
-def graph_title(row: GraphRow, *more: str, ascii_only: bool = False) -> str:
-    """A graph in a few words, as titles say it; `more` stands behind the name."""
+def graph_title(row: GraphRow, *more: str, ascii_only: bool = False, most: int | None = None) -> str:
+    """A graph in a few words, as titles say it; `more` stands behind the name, `most` was counted at most."""
     kind = safe(row.type or "type gone: read only", ascii_only=ascii_only)
-    parts = [safe(row.name, ascii_only=ascii_only), *more, kind, of(row.nodes, "node"), of(row.edges, "edge")]
-    return (" - " if ascii_only else " · ").join(parts)
+    counts = [
+        f"{count(number)}+ {thing}s" if number == most else of(number, thing)
+        for number, thing in ((row.nodes, "node"), (row.edges, "edge"))
+    ]
+    return (" - " if ascii_only else " · ").join([safe(row.name, ascii_only=ascii_only), *more, kind, *counts])
 
 
 def type_lines(row: GraphTypeRow, *, ascii_only: bool = False) -> list[str]:

@@ -114,12 +114,9 @@ def read_node(snapshot: Snapshot, graph_id: str, key: str) -> NodeRow:
     return node_row(rows[0])
 
 
-def read_nodes(snapshot: Snapshot, graph_id: str, limit: int) -> list[NodeRow]:
-    """The first nodes, in the order in which they were made."""
-    rows = snapshot.rows(
-        f"SELECT {node_columns(None)} FROM nodes n WHERE n.graph_id = ?1 ORDER BY n.rowid LIMIT ?2",
-        (graph_id, limit),
-    )
+def read_nodes(snapshot: Snapshot, graph_id: str) -> list[NodeRow]:
+    """All nodes of a small graph, in the order in which they were made."""
+    rows = snapshot.rows(f"SELECT {node_columns(None)} FROM nodes n WHERE n.graph_id = ? ORDER BY n.rowid", (graph_id,))
     return [node_row(row) for row in rows]
 
 

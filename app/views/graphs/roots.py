@@ -27,8 +27,9 @@ def read_roots(snapshot: Snapshot, graph_id: str, edge_type: str | None = None, 
     Of a small graph also one node of each part that only cycles or undirected edges hold together, the first that was
     made: the outline leads to all nodes. A larger one without any root begins at its first node.
     """
-    small = snapshot.rows("SELECT key FROM nodes WHERE graph_id = ? ORDER BY rowid LIMIT ?", (graph_id, SMALL + 1))
-    if len(small) <= SMALL:
+    first = snapshot.rows("SELECT key FROM nodes WHERE graph_id = ? ORDER BY key LIMIT ?", (graph_id, SMALL + 1))
+    if len(first) <= SMALL:
+        small = snapshot.rows("SELECT key FROM nodes WHERE graph_id = ? ORDER BY rowid", (graph_id,))
         keys = _covering(snapshot, graph_id, edge_type, [str(row[0]) for row in small])
         return Roots(tuple(_read(snapshot, graph_id, edge_type, keys)), None)
     found = Roots((), "")
@@ -36,7 +37,7 @@ def read_roots(snapshot: Snapshot, graph_id: str, edge_type: str | None = None, 
         page = _window(snapshot, graph_id, edge_type, found.after)
         found = Roots((*found.nodes, *page.nodes), page.after)
         pages = max(0, pages - 1)
-    return found if found.nodes else Roots(tuple(_read(snapshot, graph_id, edge_type, [str(small[0][0])])), None)
+    return found if found.nodes else Roots(tuple(_read(snapshot, graph_id, edge_type, [str(first[0][0])])), None)
 
 
 def _covering(snapshot: Snapshot, graph_id: str, edge_type: str | None, keys: list[str]) -> list[str]:

@@ -25,11 +25,14 @@ TOO_LARGE = f"too large for a picture (more than {MOST_NODES} nodes or {MOST_EDG
 
 def read_whole(snapshot: Snapshot, graph_id: str) -> Whole | None:
     """All of a graph of at most `MOST_NODES` nodes and `MOST_EDGES` edges; None when it has more: `TOO_LARGE`."""
-    nodes = read_nodes(snapshot, graph_id, MOST_NODES + 1)
-    edges = snapshot.rows(
-        "SELECT source_node_key, target_node_key, undirected FROM edges WHERE graph_id = ? ORDER BY rowid LIMIT ?",
-        (graph_id, MOST_EDGES + 1),
-    )
-    if len(nodes) > MOST_NODES or len(edges) > MOST_EDGES:
+    counts = [
+        snapshot.rows(f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE graph_id = ? LIMIT ?)", (graph_id, most + 1))
+        for table, most in (("nodes", MOST_NODES), ("edges", MOST_EDGES))
+    ]
+    if counts[0][0][0] > MOST_NODES or counts[1][0][0] > MOST_EDGES:
         return None
+    nodes = read_nodes(snapshot, graph_id)
+    edges = snapshot.rows(
+        "SELECT source_node_key, target_node_key, undirected FROM edges WHERE graph_id = ? ORDER BY rowid", (graph_id,)
+    )
     return Whole(tuple(nodes), tuple(PictureEdge(row[0], row[1], bool(row[2])) for row in edges))

@@ -44,7 +44,7 @@ def test_the_list_counts_and_knows_the_newest_change(db: Database) -> None:
         tx.execute("UPDATE nodes SET updated_at = 4102444800 WHERE key = 'c'")
         tx.execute("UPDATE graphs SET graph_type_id = NULL WHERE id = ?", (create_graph(tx, "things", "typeless"),))
     with db.snapshot() as snapshot:
-        newest, row = list_graphs(snapshot)
+        row, newest = list_graphs(snapshot)  # that which changed last is first
         assert (newest.name, newest.type, newest.nodes) == ("typeless", None, 0)
         assert (row.id, row.type, row.nodes, row.edges, row.changed_ms) == (graph, "things", 3, 1, 4_102_444_800_000)
         assert list_graphs(snapshot, graph_type="things") == [row]
@@ -52,6 +52,8 @@ def test_the_list_counts_and_knows_the_newest_change(db: Database) -> None:
         with pytest.raises(NoSuchGraphError, match="no graph 'nope'"):
             find_graph(snapshot, "nope")
         assert graph_title(row) == "letters · things · 3 nodes · 1 edge"
+        some = find_graph(snapshot, "letters", 2)
+        assert graph_title(some, "from a", ascii_only=True, most=2) == "letters - from a - things - 2+ nodes - 1 edge"
         line = lay_out(graph_columns(lambda _: "now"), 80).line(newest)
         assert line.startswith("typeless ")
         assert "(type gone)" in line
