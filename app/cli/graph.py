@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 import click
 
 from app.cli import graph_edit
-from app.cli.context import Context, Progress, camel, json_option, now, print_json, say
-from app.services.projector import catch_up
+from app.cli.context import Context, camel, json_option, now, print_json, say
 from app.views.columns import lay_out
 from app.views.graphs.catalogue import (
     GraphRow,
@@ -62,7 +59,7 @@ def list_(context: Context, graph_type: str | None, limit: int, as_json: bool) -
     Example:
       spoke graph list --type call-graph
     """
-    with _snapshot(context) as snapshot:
+    with graph_edit.projected(context) as snapshot:
         rows = list_graphs(snapshot, limit, graph_type)
     if as_json:
         print_json([_graph_json(row) for row in rows])
@@ -87,7 +84,7 @@ def types(context: Context, as_json: bool) -> None:
     Example:
       spoke graph types
     """
-    with _snapshot(context) as snapshot:
+    with graph_edit.projected(context) as snapshot:
         rows = list_types(snapshot)
     if as_json:
         print_json(camel(rows))
@@ -124,7 +121,7 @@ def show(context: Context, /, name: str, face: str, **said: Any) -> None:
     """
     width = said["width"] or shutil.get_terminal_size().columns
     ascii_only: bool = said["ascii_only"]
-    with _snapshot(context) as snapshot:
+    with graph_edit.projected(context) as snapshot:
         row = find_graph(snapshot, name)
         whole = read_whole(snapshot, row.id) if face == "picture" else None
         rows, more = ([], False) if whole else _outline(snapshot, row, said)
@@ -192,7 +189,7 @@ def node(
     """
     import json
 
-    with _snapshot(context) as snapshot:
+    with graph_edit.projected(context) as snapshot:
         row = find_graph(snapshot, name)
         found = read_neighbourhood(snapshot, row.id, find_node(snapshot, row.id, key).key, edge_type)
         attributes = read_attributes(snapshot, row.id, found.node.key)
@@ -229,7 +226,7 @@ def neighbours(
     """
     from storage.graphs.queries import neighbours as keys_near
 
-    with _snapshot(context) as snapshot:
+    with graph_edit.projected(context) as snapshot:
         row = find_graph(snapshot, name)
         start = find_node(snapshot, row.id, key).key
         keys = keys_near(snapshot, row.id, start, direction, edge_type)
@@ -267,7 +264,7 @@ def path(
     """
     from storage.graphs.queries import shortest_path
 
-    with _snapshot(context) as snapshot:
+    with graph_edit.projected(context) as snapshot:
         row = find_graph(snapshot, name)
         ends = [find_node(snapshot, row.id, key).key for key in (source, target)]
         keys = shortest_path(snapshot, row.id, ends[0], ends[1], direction=direction, edge_type=edge_type)
@@ -279,15 +276,6 @@ def path(
 
 for _command in graph_edit.COMMANDS:
     graph.add_command(_command)
-
-
-@contextmanager
-def _snapshot(context: Context) -> Iterator[Snapshot]:
-    """What is in the file once the log is projected."""
-    with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
-        with db.snapshot() as snapshot:
-            yield snapshot
 
 
 def _print_nodes(nodes: list[NodeRow], as_json: bool) -> None:

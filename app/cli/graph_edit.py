@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -14,6 +16,7 @@ from app.services.projector import catch_up
 from app.views.graphs.catalogue import find_graph
 from app.views.graphs.nodes import find_node
 from app.views.text import of
+from storage.engine import Snapshot
 
 if TYPE_CHECKING:
     from sync.calls.registry import Registry
@@ -125,7 +128,7 @@ def delete_node(context: Context, name: str, key: str, dry_run: bool, as_json: b
     if dry_run:
         from storage.graphs.queries import edges_of
 
-        with context.database() as db, db.snapshot() as snapshot:
+        with projected(context) as snapshot:
             row = find_graph(snapshot, name)
             edges = edges_of(snapshot, row.id, find_node(snapshot, row.id, key).key)
         _done({"key": key, "edges": len(edges)}, as_json, f"node {key} and {of(len(edges), 'edge')} would go")
@@ -170,10 +173,8 @@ def export(context: Context, name: str, format_: str) -> None:
     from storage.graphs.document import read_document
     from storage.graphs.formats import FORMATS as WRITERS
 
-    with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
-        with db.snapshot() as snapshot:
-            document = read_document(snapshot, find_graph(snapshot, name).id)
+    with projected(context) as snapshot:
+        document = read_document(snapshot, find_graph(snapshot, name).id)
     click.echo(WRITERS[format_].write(document).removesuffix("\n"))
 
 
@@ -204,6 +205,15 @@ def import_(context: Context, /, file: IO[str], format_: str, as_json: bool, **t
         click.echo(made["graphId"])
 
 
+@contextmanager
+def projected(context: Context) -> Iterator[Snapshot]:
+    """What is in the file once the log is projected."""
+    with context.database() as db:
+        catch_up(db, progress=Progress("projecting"))
+        with db.snapshot() as snapshot:
+            yield snapshot
+
+
 COMMANDS = (create, put_node, put_edge, delete_node, delete_edge, export, import_)
 
 
@@ -217,7 +227,7 @@ def _call(context: Context, operation: str, value: dict[str, Any]) -> Any:
 
 
 def _graph_id(context: Context, name: str) -> str:
-    with context.database() as db, db.snapshot() as snapshot:
+    with projected(context) as snapshot:
         return find_graph(snapshot, name).id
 
 
