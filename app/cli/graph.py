@@ -123,7 +123,7 @@ def show(context: Context, /, name: str, face: str, **said: Any) -> None:
     ascii_only: bool = said["ascii_only"]
     with graph_edit.projected(context) as snapshot:
         row = find_graph(snapshot, name)
-        whole = read_whole(snapshot, row.id) if face == "picture" else None
+        whole = read_whole(snapshot, row.id, said["edge_type"]) if face == "picture" else None
         rows, more = ([], False) if whole else _outline(snapshot, row, said)
     if said["as_json"]:
         shown: dict[str, Any] = {"rows": [_row_json(each) for each in rows], "more": more}

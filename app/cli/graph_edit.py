@@ -9,7 +9,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from app.cli.call import parse_json
 from app.cli.call_recorded import call_recorded
 from app.cli.context import Context, Progress, json_option, print_json, say
 from app.services.projector import catch_up
@@ -232,6 +231,8 @@ def _graph_id(context: Context, name: str) -> str:
 
 
 def _attributes(text: str) -> Any:
+    from app.cli.call import parse_json  # costs pydantic
+
     return parse_json(sys.stdin.read() if text == "-" else text, "the attributes")
 
 

@@ -86,7 +86,7 @@ def read_shown(snapshot: Snapshot, wish: Wish) -> Shown:
         if wish.face == "outline" or key is None:
             return Shown(graph, kind, key, opened, rows=tuple(rows))
     if wish.face == "picture":
-        return Shown(graph, kind, key, opened, whole=read_whole(snapshot, graph.id))
+        return Shown(graph, kind, key, opened, whole=read_whole(snapshot, graph.id, wish.edge_type))
     return Shown(
         graph,
         kind,

@@ -23,8 +23,9 @@ class Whole:
 TOO_LARGE = f"too large for a picture (more than {MOST_NODES} nodes or {MOST_EDGES} edges): the outline is shown"
 
 
-def read_whole(snapshot: Snapshot, graph_id: str) -> Whole | None:
-    """All of a graph of at most `MOST_NODES` nodes and `MOST_EDGES` edges; None when it has more: `TOO_LARGE`."""
+def read_whole(snapshot: Snapshot, graph_id: str, edge_type: str | None = None) -> Whole | None:
+    """All of a graph of at most `MOST_NODES` nodes and `MOST_EDGES` edges, those of one type or all; None when it has more:
+    `TOO_LARGE`."""
     counts = [
         snapshot.rows(f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE graph_id = ? LIMIT ?)", (graph_id, most + 1))
         for table, most in (("nodes", MOST_NODES), ("edges", MOST_EDGES))
@@ -33,6 +34,8 @@ def read_whole(snapshot: Snapshot, graph_id: str) -> Whole | None:
         return None
     nodes = read_nodes(snapshot, graph_id)
     edges = snapshot.rows(
-        "SELECT source_node_key, target_node_key, undirected FROM edges WHERE graph_id = ? ORDER BY rowid", (graph_id,)
+        "SELECT source_node_key, target_node_key, undirected FROM edges"
+        " WHERE graph_id = ?1 AND (?2 IS NULL OR attributes ->> '$.edgeType' = ?2) ORDER BY rowid",
+        (graph_id, edge_type),
     )
     return Whole(tuple(nodes), tuple(PictureEdge(row[0], row[1], bool(row[2])) for row in edges))

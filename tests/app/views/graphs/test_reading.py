@@ -145,11 +145,14 @@ def test_an_outline_of_a_small_graph_leads_to_every_node(db: Database) -> None:
 
 
 def test_the_whole_of_a_small_graph_only(db: Database) -> None:
-    graph = make(db, [("a", "b")])
+    graph = make(db, [("a", "b")], near=[("b", "a")])
     with db.snapshot() as snapshot:
-        whole = read_whole(snapshot, graph)
+        whole, near = read_whole(snapshot, graph), read_whole(snapshot, graph, "near")
     assert whole is not None
+    assert near is not None
     assert [node.key for node in whole.nodes] == ["a", "b"]
+    assert [(edge.source, edge.target) for edge in whole.edges] == [("a", "b"), ("b", "a")]
+    assert [edge.undirected for edge in near.edges] == [True]
     with db.transaction() as tx:
         put_nodes(tx, graph, [("thing", f"n{number}", {}) for number in range(MOST_NODES - 1)])
     with db.snapshot() as snapshot:
