@@ -24,8 +24,10 @@ TOO_LARGE = f"too large for a picture (more than {MOST_NODES} nodes or {MOST_EDG
 
 
 def read_whole(snapshot: Snapshot, graph_id: str, edge_type: str | None = None) -> Whole | None:
-    """All of a graph of at most `MOST_NODES` nodes and `MOST_EDGES` edges, those of one type or all; None when it has more:
-    `TOO_LARGE`."""
+    """All of a graph of at most `MOST_NODES` nodes and `MOST_EDGES` edges; of these one type or all.
+
+    None when it has more: `TOO_LARGE` says so.
+    """
     counts = [
         snapshot.rows(f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE graph_id = ? LIMIT ?)", (graph_id, most + 1))
         for table, most in (("nodes", MOST_NODES), ("edges", MOST_EDGES))
