@@ -22,6 +22,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "operations": ("app.cli.operations:operations", "List what can be called, or show one with its schema."),
     "record": ("app.cli.record:record", "Run a command as a recorded call in a session."),
     "session": ("app.cli.session:session", "Start, end, list and show sessions."),
+    "graph": ("app.cli.graph:graph", "Look at graphs and change them: outline, picture, nodes, edges."),
     "import": ("app.cli.imports:import_", "Import sessions from the logs of agent tools."),
     "secret": ("app.cli.secret:secret", "Keep secrets, encrypted: set, get, list, delete, rotate."),
     "key": ("app.cli.key:key", "Keys for programs that use the local API on a port."),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from app.cli.exit_codes import ExitCode
+from app.views.graphs.catalogue import NoSuchGraphError
+from app.views.graphs.nodes import NoSuchNodeError
 from app.views.sessions import NoSuchSessionError
 from storage.engine import errors as engine
 from storage.events.envelope import EventShapeError
@@ -60,6 +62,8 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (link.PlainTextError, ExitCode.USAGE),
     (link.LinkError, ExitCode.UNAVAILABLE),
     (NoSuchSessionError, ExitCode.USAGE),
+    (NoSuchGraphError, ExitCode.USAGE),
+    (NoSuchNodeError, ExitCode.USAGE),
     (IdentityError, ExitCode.USAGE),
     (engine.UsageError, ExitCode.USAGE),
     (engine.EngineError, ExitCode.FAILURE),

@@ -65,6 +65,7 @@ def _column(sql: str) -> Callable[[Snapshot], list[str]]:
 PLACES: tuple[Place, ...] = (
     Place("overview", "1", "Overview", "app.tui.overview:OverviewView"),
     Place("sessions", "2", "Sessions", "app.tui.sessions:SessionsView"),
+    Place("graphs", "3", "Graphs", "app.tui.graphs:GraphsView"),
     Place("streams", "4", "Streams", "app.tui.streams:StreamsView"),
     Place("queues", "5", "Queues", "app.tui.queues:QueuesView"),
     Place("schedules", "9", "Cron", "app.tui.schedules:SchedulesView"),
@@ -74,6 +75,7 @@ PLACES: tuple[Place, ...] = (
 
 NOUNS: tuple[Noun, ...] = (
     Noun("session", "app.tui.session:SessionView", _column("SELECT id FROM sessions ORDER BY position DESC LIMIT 500")),
+    Noun("graph", "app.tui.graph:GraphView", _column("SELECT id FROM graphs ORDER BY rowid DESC LIMIT 500")),
     Noun("stream", "app.tui.streams:StreamView", _column("SELECT DISTINCT topic FROM _honker_stream ORDER BY topic")),
     Noun(
         "queue",

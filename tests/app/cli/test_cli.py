@@ -627,7 +627,8 @@ FORBIDDEN = ("textual", "pydantic", "websockets", "cryptography", "sqlalchemy", 
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--version"], ["--help"], ["status"], ["session", "list"], ["sync", "status"], ["paths"]]
+    "arguments",
+    [["--version"], ["--help"], ["status"], ["session", "list"], ["graph", "list"], ["sync", "status"], ["paths"]],
 )
 def test_plain_commands_import_nothing_heavy(node: Path, arguments: list[str]) -> None:
     code = (

@@ -138,6 +138,19 @@ def test_graphs(registry: Registry, tenant: Database) -> None:
     call(registry, tenant, "graph.index", path="$.size")
     found = call(registry, tenant, "graph.find", graphId=graph, path="$.size", value=98, operator=">=")
     assert [node["key"] for node in found["nodes"]] == ["b", "c"]
+    made = call(registry, tenant, "graph.create", type="t", name="mine")["graphId"]
+    assert tenant.query("SELECT name, status FROM graphs WHERE id = ?", (made,)) == [
+        {"name": "mine", "status": "active"}
+    ]
+    call(registry, tenant, "graph.put_node", graphId=graph, type="n", key="z", attributes={"size": 1})
+    edge = call(registry, tenant, "graph.put_edge", graphId=graph, type="e", source="z", target="a")["id"]
+    call(registry, tenant, "graph.put_edge", graphId=graph, type="e", source="b", target="z")
+    call(registry, tenant, "graph.delete_edge", id=edge)
+    assert call(registry, tenant, "graph.delete_node", graphId=graph, key="z") == {"key": "z", "edges": 1}
+    with pytest.raises(CallFailed, match="no node 'z'"):
+        call(registry, tenant, "graph.delete_node", graphId=graph, key="z")
+    with pytest.raises(CallFailed, match="no edge"):
+        call(registry, tenant, "graph.delete_edge", id=edge)
     for name in ("json", "graphml", "dot", "mermaid"):
         text = call(registry, tenant, "graph.export", graphId=graph, format=name)["text"]
         copy = call(registry, tenant, "graph.import", text=text, format=name)["graphId"]
