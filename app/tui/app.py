@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.actions import ActionParseResult
@@ -30,6 +30,9 @@ from app.views.times import FORMATS, TimeFormat, when
 from storage.engine import ClosedError, Database, EngineError, ReadOnlyError
 from sync.spoke.status import read_status
 
+if TYPE_CHECKING:
+    from app.services.outputs import Calling
+
 log = logging.getLogger("spoke.tui")
 
 REPAINT_S = 0.25
@@ -48,6 +51,7 @@ class SpokeApp(App[None]):
         daemon_running: asks whether some process runs the services.
         operate: executes an operation and returns its output (`app.services.operating`), on a thread; None: nothing
             can be changed from here.
+        calling: what can be called, and calling it with its outputs as they come; None: nothing.
         appearance: theme, keys, ASCII, as the configuration says.
         read_only: no verb that writes.
         hub_dir: the files of the hub, when this machine is one.
@@ -99,6 +103,7 @@ class SpokeApp(App[None]):
         service: Service | None = None,
         daemon_running: Callable[[], bool] = lambda: False,
         operate: Callable[[str, Any], Any] | None = None,
+        calling: Calling | None = None,
         appearance: Appearance | None = None,
         read_only: bool = False,
         hub_dir: Path | None = None,
@@ -116,6 +121,7 @@ class SpokeApp(App[None]):
         self.read_only = read_only
         self.hub_dir = hub_dir
         self.log_file = log_file
+        self.calling = calling
         self.now_ms = now_ms
         self.debounce_s = debounce_s
         self.animation_level = "none"

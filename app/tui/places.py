@@ -27,7 +27,7 @@ class Place:
     def make(self) -> View:
         """The screen."""
         view = _import(self.target)()
-        view.place = self.name
+        view.place = view.crumb = self.name
         return view
 
 
@@ -66,11 +66,17 @@ PLACES: tuple[Place, ...] = (
     Place("overview", "1", "Overview", "app.tui.overview:OverviewView"),
     Place("sessions", "2", "Sessions", "app.tui.sessions:SessionsView"),
     Place("streams", "4", "Streams", "app.tui.streams:StreamsView"),
+    Place("sync", "6", "Sync", "app.tui.sync:SyncView"),
+    Place("operations", "7", "Operations", "app.tui.operations:OperationsView"),
+    Place("secrets", "8", "Secrets", "app.tui.secrets:SecretsView"),
+    Place("hub", "0", "Hub", "app.tui.hub:HubView", hub=True),
 )
 """In the order of the tab bar."""
 
 NOUNS: tuple[Noun, ...] = (
     Noun("session", "app.tui.session:SessionView", _column("SELECT id FROM sessions ORDER BY position DESC LIMIT 500")),
+    Noun("operation", "app.tui.operations:OperationView", lambda _: []),
+    Noun("secret", "app.tui.secrets:SecretView", _column("SELECT key FROM nodes WHERE graph_id = 'secrets' LIMIT 500")),
 )
 
 
