@@ -103,7 +103,7 @@ def _run(
             keys=said.keys,
             themes=paths.themes,
             reread=lambda: appearance(context.settings()),
-            watched=(paths.config_file.parent,),
+            config_file=paths.config_file,
         )
 
     service: Service | None = None
