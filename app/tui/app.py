@@ -92,6 +92,7 @@ class SpokeApp(App[None]):
     .loading #tabs { text-style: italic; }
     Toast { border: none; padding: 0 1; margin: 0; }
     Screen { hatch: none; }
+    .ascii LineList, .ascii VerticalScroll { scrollbar-size-vertical: 0; }
     """
     ENABLE_COMMAND_PALETTE = False
 
