@@ -73,8 +73,8 @@ class FieldLine(Vertical):
     FieldLine Input { width: 1fr; }
     FieldLine .note { height: auto; padding: 0 0 0 24; color: $text-muted; display: none; }
     FieldLine.wrong .note { display: block; color: $text-error; }
-    FieldLine:focus-within .note { display: block; }
-    FieldLine:focus-within .label { text-style: bold; }
+    FieldLine.here .note { display: block; }
+    FieldLine.here .label { text-style: bold; }
     """
 
     def __init__(self, field: Field, text: str, *, ascii_only: bool) -> None:
@@ -222,6 +222,8 @@ class FormScreen(ModalScreen[Any]):
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Keep the field and its note in sight."""
         line = self._line_of(event.widget)
+        for one in self._lines:
+            one.set_class(one is line, "here")
         if line is not None:
             self.call_after_refresh(lambda: line.scroll_visible(animate=False))
 

@@ -178,7 +178,7 @@ class SecretView(View):
     """One secret; its value only after a question, and forgotten when the screen is left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("v", "reveal", "show the value", id="secret.reveal"),
+        Binding("v", "reveal", "show or hide the value", id="secret.reveal"),
         Binding("u", "update", "new value", id="secret.update"),
     ]
     WRITES = frozenset({"reveal", "update"})
@@ -252,9 +252,10 @@ class SecretView(View):
         """What is not seen is not copied by a slip."""
         return "show it first: v" if self._value is None else None
 
-    def copy_text(self) -> str:
-        """The value, while it is shown."""
-        return self._value or ""
+    def action_copy(self) -> None:
+        """Copy the value, while it is shown; to the terminal alone, never into the file that other copies leave."""
+        self.app.copy_to_clipboard(self._value or "")
+        self.notify("copied; it is in no file, so a terminal without OSC-52 does not have it")
 
     def on_screen_suspend(self) -> None:
         """Left, or covered: hidden again."""

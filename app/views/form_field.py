@@ -212,7 +212,8 @@ def _hint(kind: Kind, items: Kind, found: list[Mapping[str, Any]], limits: Limit
     elif kind == "json":
         kinds = sorted({type_of(one) or "anything" for one in found[:MAX_STEPS]})
         anything = not kinds or "anything" in kinds or len(kinds) > 3
-        words = [("text, or any JSON" if bare else "any JSON") if anything else f"JSON: {' or '.join(kinds)}"]
+        known = "any JSON" if anything else f"JSON: {' or '.join(one for one in kinds if not bare or one != 'string')}"
+        words = [f"text, or {known}" if bare else known]
     elif kind == "text" and limits.format in FORMATS:
         words = [FORMATS[limits.format][1]]
     low, high = limits.minimum, limits.maximum

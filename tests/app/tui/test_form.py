@@ -117,7 +117,11 @@ async def test_a_wrong_field_is_told_while_it_is_typed_and_keeps_the_keys(tenant
     app, answers = app_on(tenant), Answers()
     async with app.run_test(size=(80, 24)) as pilot:
         form = await opened(app, pilot, answers)
-        await pilot.press(*"Ada", "tab", *"1x")
+        await pilot.press(*"Ada", "tab")
+        await pilot.pause()
+        assert "whole number, 0 to 150" in frame(app)
+        assert "text, at most 20 characters" not in frame(app)
+        await pilot.press(*"1x")
         await pilot.pause()
         assert "✗ not a whole number" in frame(app)
         await pilot.press("ctrl+s")

@@ -24,6 +24,7 @@ from storage.identity.organizations import create_organization
 from storage.keyring import open_keyring
 from storage.secrets import set_secret
 from storage.tenants import open_system_database, open_tenant_database
+from sync.durable import caller
 from sync.hub.keys import operator
 from sync.spoke.status import note_refusal, pause, write_status
 from tests.app.tui.conftest import NOW_MS, app_on, check_golden, frame, settle
@@ -323,6 +324,42 @@ async def test_with_a_daemon_the_call_goes_over_its_socket(filled: Database, pat
     await api
 
 
+async def call_the_hub(app: SpokeApp, pilot: Pilot[None], db: Database) -> str:
+    """Ask for hub/stream.list on the screen; returns the id of the call."""
+    await pilot.press("slash", *"hub/stream.list", "enter", "c")
+    await until(pilot, app, "Waiting for the hub")
+    async with asyncio.timeout(30):
+        while not (rows := await db.read(lambda snapshot: snapshot.rows("SELECT call_id FROM link_calls"))):
+            await settle(pilot)
+    return str(rows[0][0])
+
+
+async def test_a_call_to_the_hub_waits_for_its_answer(filled: Database, paths: Paths) -> None:
+    link_up(filled, state="offline")
+    app = opened(filled, paths)
+    async with at(app, "7") as pilot:
+        call_id = await call_the_hub(app, pilot, filled)
+        answer = '{"callId": "x", "state": "DONE", "output": {"data": {"streams": ["from the hub"]}}}'
+        with filled.transaction() as tx:
+            tx.execute(
+                "UPDATE link_calls SET state = 'DONE', ended_at = 1, result = ? WHERE call_id = ?", (answer, call_id)
+            )
+            tx.touch("calls", call_id)
+        shown = await until(pilot, app, "from the hub")
+        assert "call hub/stream.list  done in" in shown
+
+
+async def test_a_call_to_the_hub_that_is_given_up_says_so(filled: Database, paths: Paths) -> None:
+    link_up(filled, state="offline")
+    app = opened(filled, paths)
+    async with at(app, "7") as pilot:
+        call_id = await call_the_hub(app, pilot, filled)
+        with filled.transaction() as tx:
+            caller.cancel(tx, call_id, NOW_MS)
+        shown = await until(pilot, app, "failed: ABORTED")
+        assert f"the call {call_id} was given up" in " ".join(shown.split())
+
+
 async def test_read_only_calls_nothing(filled: Database, paths: Paths) -> None:
     app = opened(filled, paths, read_only=True)
     async with at(app, "7") as pilot:
@@ -338,7 +375,12 @@ async def test_read_only_calls_nothing(filled: Database, paths: Paths) -> None:
 # -- secrets ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_secret_is_added_shown_on_demand_and_deleted(filled: Database, paths: Paths) -> None:
+async def test_a_secret_is_added_shown_on_demand_and_deleted(
+    filled: Database, paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = tmp_path / "run"
+    runtime.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     app = opened(filled, paths)
     async with at(app, "8") as pilot:
         await pilot.press("a")
@@ -356,6 +398,7 @@ async def test_a_secret_is_added_shown_on_demand_and_deleted(filled: Database, p
         await until(pilot, app, "hunter9")
         await pilot.press("y")
         assert app.clipboard == "hunter9"
+        assert not list(runtime.iterdir()), "a secret is copied into no file"
         await pilot.press("8", "enter")
         await until(pilot, app, "hidden; v shows it")
         assert "hunter9" not in frame(app)
