@@ -14,7 +14,7 @@ from app.tui.detail import Detail
 from app.tui.lines.line_list import PLAIN
 from app.tui.table_view import TableView
 from app.views.columns import Column
-from app.views.hub import GapRow, HubContents, HubStatus, QuarantinedRow, SpokeRow, read_contents
+from app.views.hub import GapRow, HubContents, QuarantinedRow, SpokeRow, hub_lines, read_contents
 from app.views.text import count, of, safe
 from storage.engine import Snapshot
 from storage.identity.devices import Device, standing
@@ -48,7 +48,7 @@ class HubView(HubTable[SpokeRow]):
         Binding("T", "show('tenants')", "tenants", id="hub.tenants"),
         Binding("D", "show('devices')", "devices", id="hub.devices"),
         Binding("K", "show('tokens')", "tokens", id="hub.tokens"),
-        Binding("L", "show('gaps')", "gaps", show=False, id="hub.gaps"),
+        Binding("M", "show('gaps')", "gaps: what is missing", show=False, id="hub.gaps"),
         Binding("X", "show('quarantined')", "quarantine", show=False, id="hub.quarantined"),
     ]
     noun: ClassVar[str] = "spoke"
@@ -125,22 +125,6 @@ class HubView(HubTable[SpokeRow]):
             "quarantined": QuarantinedView,
         }
         self.app.push_screen(cast("type[TableView[object]]", tables[what])())
-
-
-def hub_lines(found: HubStatus) -> list[str]:
-    """The hub in words; what wants attention says where to look."""
-    where = f" on {safe(found.address)}" if found.address else ""
-    running = f"RUNNING, process {found.pid}{where}" if found.pid is not None else "STOPPED -> spoke hub run"
-    lines = [
-        f"hub {running}",
-        f"{of(found.tenants, 'tenant')}, {of(found.spokes, 'spoke')} ({count(found.connected)} connected),"
-        f" {of(found.events, 'event')}",
-    ]
-    if found.gaps:
-        lines.append(f"! {of(found.gaps, 'gap')}: events that spokes had and that nobody has any more -> L")
-    if found.quarantined:
-        lines.append(f"! {of(found.quarantined, 'event')} in quarantine: they cannot be read -> X")
-    return lines
 
 
 def _gaps(row: SpokeRow) -> int:

@@ -169,7 +169,7 @@ async def test_what_is_wrong_with_the_link_is_told_with_the_next_step(
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("name", ["hub", "tenants", "devices", "tokens", "gaps", "quarantine"])
 async def test_the_hub(tenant: Database, hub_dir: Path, name: str, size: tuple[int, int]) -> None:
-    keys = {"tenants": "T", "devices": "D", "tokens": "K", "gaps": "L", "quarantine": "X"}
+    keys = {"tenants": "T", "devices": "D", "tokens": "K", "gaps": "M", "quarantine": "X"}
     app = app_on(tenant, hub_dir=hub_dir)
     async with at(app, "0", size) as pilot:
         if name in keys:
