@@ -192,13 +192,14 @@ class SpokeApp(App[None]):
         finally:
             self.reload()
 
-    def copy(self, text: str) -> None:
-        """Copy by OSC-52, which works over ssh, and keep a file where the terminal does not know it."""
+    def copy(self, text: str, *, secret: bool = False) -> None:
+        """Copy by OSC-52, which works over ssh, and keep a file where the terminal does not know it; not of a secret."""
         if not text:
             self.notify("nothing to copy: the list is empty")
             return
         self.copy_to_clipboard(text)
-        self.notify(f"copied {count(len(text))} characters{keep_copy(text, os.environ)}")
+        kept = "; a secret is kept in no file" if secret else keep_copy(text, os.environ)
+        self.notify(f"copied {count(len(text))} characters{kept}")
 
     async def write_file(self, path: Path, make: Callable[[], str]) -> None:
         """Make a text and write it to a new file, off the event loop; says where, or why not."""

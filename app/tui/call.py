@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
+from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any, ClassVar
 
@@ -12,7 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
-from app.tui.detail import wrap
+from app.tui.detail import Detail, wrap
 from app.tui.lines.line_list import LineList
 from app.tui.view import View
 from app.views.form_text import dumps
@@ -22,7 +24,9 @@ from storage.engine import EngineError
 from sync.calls.errors import CallFailed
 
 MAX_LINES = 10_000
-"""Of outputs that are kept; the oldest go. The log has all of them, or none where it is a subscription."""
+"""Of one output that are shown; `y` and `o` have the whole."""
+KEPT = 1_000
+"""Outputs of a subscription that are kept; the oldest go."""
 
 
 class CallView(View):
@@ -38,8 +42,8 @@ class CallView(View):
         super().__init__()
         self._row = row
         self._value = value
-        self._lines: list[str] = []
-        self._outputs: list[Any] = []
+        self._outputs: deque[Any] = deque(maxlen=KEPT)
+        self._failure: list[str] = []
         self._count = 0
         self._state = "running"
         self._worker: Worker[None] | None = None
@@ -49,9 +53,7 @@ class CallView(View):
         """What comes."""
         waiting = "  Waiting for the hub; leaving this screen ends the waiting, not the call: spoke calls list"
         empty = ("", waiting if self._row.where == "hub" else "  Nothing came yet. x stops it.")
-        yield LineList[tuple[int, str]](
-            lambda row, _: row[1], lambda row: row[0], empty, follow=self._row.type == "subscription"
-        )
+        yield LineList[tuple[int, str]](lambda row, _: row[1], lambda row: row[0], empty, follow=self._streams)
 
     def on_mount(self) -> None:
         """Begin."""
@@ -79,37 +81,41 @@ class CallView(View):
             if self.is_attached:
                 self.spoke.reload()
 
+    @property
+    def _streams(self) -> bool:
+        return self._row.type == "subscription"
+
     def _take(self, output: Any) -> None:
         self._count += 1
-        if self._row.type == "subscription":
-            self._lines.append(f"{self._count:>6}  {dumps(output)}")
-            self._outputs = [*self._outputs[-99:], output]
-        else:
-            self._outputs = [output]
-            self._lines += json.dumps(output, ensure_ascii=False, indent=2).splitlines()
-        del self._lines[:-MAX_LINES]
+        self._outputs.append(output)
         self.spoke.reload()
 
     def _fail(self, code: str, message: str, hint: str) -> None:
         self._state = f"failed: {code}"
-        self._lines += ["", f"✗ {code}: {message}"] + ([f"  do: {hint}"] if hint else [])
+        self._failure = ["", f"✗ {code}: {message}"] + ([f"  do: {hint}"] if hint else [])
 
     async def load(self) -> None:
         """Show what came."""
         lines = self.query_one(LineList)
         width = max(20, (lines.size.width or self.size.width) - 2)
-        first = self._count - len(self._lines) if self._row.type == "subscription" else 0
-        shown: list[tuple[int, str]] = []
-        for number, text in enumerate(self._lines):
-            if not self.matches(text):
-                continue
-            if self._row.type == "subscription":
-                shown.append((first + number, clip(safe(text, ascii_only=self.spoke.ascii_only), width)))
-            else:
-                shown += [(len(shown) + n, one) for n, one in enumerate(self._wrapped(text, width))]
-        lines.show(shown)
-        came = of(self._count, "output") if self._row.type == "subscription" else ""
+        outputs, first = list(self._outputs), self._count - len(self._outputs)
+        rows = await asyncio.to_thread(lambda: list(self._rows(outputs, first, width)))
+        lines.show([row for row in rows if not self.wanted or self.matches(row[1])])
+        came = of(self._count, "output") if self._streams else ""
         self.set_title("  ".join(part for part in (f"call {self._row.name}", self._state, came) if part))
+
+    def _rows(self, outputs: list[Any], first: int, width: int) -> Iterator[tuple[int, str]]:
+        """Numbered lines: of a subscription one for each output, else the one output as indented JSON; the failure."""
+        if self._streams:
+            for number, output in enumerate(outputs, first + 1):
+                line = f"{number:>6}  {dumps(output)}"
+                yield number, clip(safe(line, ascii_only=self.spoke.ascii_only), width)
+        else:
+            text = "\n".join(json.dumps(output, ensure_ascii=False, indent=2) for output in outputs)
+            yield from ((number, line) for number, line in enumerate(self._wrapped(text, width)) if text)
+        for number, line in enumerate(self._wrapped("\n".join(self._failure), width)):
+            if self._failure:
+                yield -1 - number, line
 
     def _wrapped(self, text: str, width: int) -> list[str]:
         plain = text.replace("✗", "x") if self.spoke.ascii_only else text
@@ -149,10 +155,22 @@ class CallView(View):
 
     def why_not_follow(self) -> str | None:
         """What has one output is not followed."""
-        return None if self._row.type == "subscription" else "this call has one output"
+        return None if self._streams else "this call has one output"
+
+    def on_line_list_chosen(self, message: LineList.Chosen) -> None:
+        """The output of the line, to be read in full; a secret stays here, where no pager gets it."""
+        number = message.row[0]
+        index = number - 1 - (self._count - len(self._outputs)) if self._streams else 0
+        if number >= 0 and not self._row.sensitive and 0 <= index < len(self._outputs):
+            text = json.dumps(self._outputs[index], ensure_ascii=False, indent=2)
+            self.app.push_screen(Detail(f"{self._row.name} output {number if self._streams else ''}".rstrip(), text))
+
+    def action_copy(self) -> None:
+        """Copy what came."""
+        self.spoke.copy(self.copy_text(), secret=self._row.sensitive)
 
     def copy_text(self) -> str:
-        """The output as JSON; of a subscription the last hundred, a line each."""
-        if self._row.type == "subscription":
+        """The output as JSON; of a subscription those that are kept, a line each."""
+        if self._streams:
             return "\n".join(dumps(one) for one in self._outputs)
         return json.dumps(self._outputs[0], ensure_ascii=False, indent=2) if self._outputs else ""

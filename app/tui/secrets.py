@@ -253,9 +253,8 @@ class SecretView(View):
         return "show it first: v" if self._value is None else None
 
     def action_copy(self) -> None:
-        """Copy the value, while it is shown; to the terminal alone, never into the file that other copies leave."""
-        self.app.copy_to_clipboard(self._value or "")
-        self.notify("copied; it is in no file, so a terminal without OSC-52 does not have it")
+        """Copy the value, while it is shown."""
+        self.spoke.copy(self._value or "", secret=True)
 
     def on_screen_suspend(self) -> None:
         """Left, or covered: hidden again."""

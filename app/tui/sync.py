@@ -189,7 +189,7 @@ class SyncView(TableView[StreamStatus]):
         except EngineError as error:
             self.notify(f"{error}" + (f" — {error.hint}" if error.hint else ""), severity="error")
             return
-        lines = [verified_line(one) for one in found]
+        lines = [verified_line(one).replace("; ", "\n  ") for one in found]
         lines += ["", "same: the hub has acknowledged exactly the events that are here, every byte, in this order."]
         if not all(one.good for one in found):
             lines += [

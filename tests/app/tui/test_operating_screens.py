@@ -279,7 +279,9 @@ async def test_a_subscription_streams_until_it_is_stopped(filled: Database, path
         assert '"n": 2' in shown
         assert "\x1b" not in shown
         assert app.screen.query_one(LineList).cursor == 2
-        await pilot.press("x")
+        await pilot.press("k", "enter")
+        assert '"n": 1' in await until(pilot, app, "stream.follow output 2")
+        await pilot.press("escape", "x")
         await until(pilot, app, "stopped  3 outputs")
         await pilot.press("x")
         await pilot.pause()
