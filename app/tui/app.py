@@ -193,7 +193,7 @@ class SpokeApp(App[None]):
             self.reload()
 
     def copy(self, text: str, *, secret: bool = False) -> None:
-        """Copy by OSC-52, which works over ssh, and keep a file where the terminal does not know it; not of a secret."""
+        """Copy by OSC-52, which works over ssh; a file keeps it for terminals that do not know that, but no secret."""
         if not text:
             self.notify("nothing to copy: the list is empty")
             return
