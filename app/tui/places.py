@@ -66,10 +66,13 @@ PLACES: tuple[Place, ...] = (
     Place("overview", "1", "Overview", "app.tui.overview:OverviewView"),
     Place("sessions", "2", "Sessions", "app.tui.sessions:SessionsView"),
     Place("streams", "4", "Streams", "app.tui.streams:StreamsView"),
+    Place("queues", "5", "Queues", "app.tui.queues:QueuesView"),
     Place("sync", "6", "Sync", "app.tui.sync:SyncView"),
-    Place("operations", "7", "Operations", "app.tui.operations:OperationsView"),
+    Place("operations", "7", "Ops", "app.tui.operations:OperationsView"),
     Place("secrets", "8", "Secrets", "app.tui.secrets:SecretsView"),
-    Place("hub", "0", "Hub", "app.tui.hub:HubView", hub=True),
+    Place("schedules", "9", "Cron", "app.tui.schedules:SchedulesView"),
+    Place("logs", "0", "Logs", "app.tui.logs:LogsView"),
+    Place("hub", "H", "Hub", "app.tui.hub:HubView", hub=True),
 )
 """In the order of the tab bar."""
 
@@ -77,6 +80,12 @@ NOUNS: tuple[Noun, ...] = (
     Noun("session", "app.tui.session:SessionView", _column("SELECT id FROM sessions ORDER BY position DESC LIMIT 500")),
     Noun("operation", "app.tui.operations:OperationView", lambda _: []),
     Noun("secret", "app.tui.secrets:SecretView", _column("SELECT key FROM nodes WHERE graph_id = 'secrets' LIMIT 500")),
+    Noun("stream", "app.tui.streams:StreamView", _column("SELECT DISTINCT topic FROM _honker_stream ORDER BY topic")),
+    Noun(
+        "queue",
+        "app.tui.queues:QueueView",
+        _column("SELECT queue FROM _honker_live UNION SELECT queue FROM _honker_dead ORDER BY queue"),
+    ),
 )
 
 

@@ -141,7 +141,7 @@ async def test_ascii(filled: Database, paths: Paths, hub_dir: Path) -> None:
 
     app = opened(filled, paths, appearance=Appearance(ascii_only=True), hub_dir=hub_dir, daemon_running=lambda: True)
     async with app.run_test(size=(80, 24)) as pilot:
-        for key, name in (PLACES | {"0": "hub"}).items():
+        for key, name in (PLACES | {"H": "hub"}).items():
             await pilot.press(key)
             await settle(pilot)
             check_golden(app, f"{name}-ascii-80x24")
@@ -171,7 +171,7 @@ async def test_what_is_wrong_with_the_link_is_told_with_the_next_step(
 async def test_the_hub(tenant: Database, hub_dir: Path, name: str, size: tuple[int, int]) -> None:
     keys = {"tenants": "T", "devices": "D", "tokens": "K", "gaps": "M", "quarantine": "X"}
     app = app_on(tenant, hub_dir=hub_dir)
-    async with at(app, "0", size) as pilot:
+    async with at(app, "H", size) as pilot:
         if name in keys:
             await pilot.press(keys[name])
             await settle(pilot)
@@ -180,11 +180,11 @@ async def test_the_hub(tenant: Database, hub_dir: Path, name: str, size: tuple[i
 
 async def test_a_hub_that_nobody_came_to_and_none_at_all(tenant: Database, tmp_path: Path) -> None:
     app = app_on(tenant, hub_dir=tmp_path)
-    async with at(app, "0") as pilot:
+    async with at(app, "H") as pilot:
         check_golden(app, "hub-empty-80x24")
         await pilot.press("escape")
     app = app_on(tenant)
-    async with at(app, "0") as pilot:
+    async with at(app, "H") as pilot:
         assert "Hub" not in frame(app).splitlines()[1]
         assert any("not the data directory of a hub" in one.message for one in app._notifications)
 
