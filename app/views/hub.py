@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.views.text import count, of, safe
 from storage.engine import Snapshot
 from storage.identity.devices import Device, list_devices
 from storage.identity.join_tokens import JoinToken, list_join_tokens
@@ -125,6 +126,21 @@ def read_hub(directory: Path) -> HubStatus:
         gaps=sum(stream.gaps for stream in streams),
         quarantined=sum(stream.quarantined for stream in streams),
     )
+
+
+def hub_lines(found: HubStatus) -> list[str]:
+    """A hub in words, a line each; what wants attention says where to look."""
+    where = f" on {safe(found.address)}" if found.address else ""
+    lines = [
+        f"hub        process {found.pid}{where}" if found.pid is not None else "hub        not running: spoke hub run",
+        f"holds      {of(found.tenants, 'tenant')}, {of(found.spokes, 'spoke')} ({count(found.connected)} connected),"
+        f" {of(found.events, 'event')}",
+    ]
+    if found.gaps:
+        lines.append(f"attention  {of(found.gaps, 'gap')} that nobody can fill: spoke hub gaps")
+    if found.quarantined:
+        lines.append(f"attention  {of(found.quarantined, 'event')} that cannot be read: spoke hub rejected")
+    return lines
 
 
 def read_contents(directory: Path) -> HubContents:
