@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.paths import Paths, resolve
 from storage.engine import Database
+from storage.replacing import waits
 from storage.tenants import open_tenant_database
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Context:
         """The configuration; reading it costs pydantic, so only commands that need it ask."""
         from app.config import load
 
+        self._finish_restore()
         return load(self.paths)
 
     def make_data_dir(self) -> None:
@@ -54,6 +57,32 @@ class Context:
                 hint="choose another one with --data-dir or SPOKE_DATA_DIR",
                 code=ExitCode.CANNOT_CREATE,
             ) from error
+        self._finish_restore()
+
+    def _finish_restore(self) -> None:
+        """A restore that was cut off after it had been decided goes on before anybody opens what it replaces."""
+        if not waits(self.paths.data_dir):
+            return
+        from app.restore import finish_restore
+
+        if finish_restore(self.paths):
+            say("a restore that was interrupted is finished now")
+
+    def databases(self) -> tuple[Path, ...]:
+        """The database files that are here.
+
+        Raises:
+            CommandError: there is none.
+        """
+        self.make_data_dir()
+        files = self.paths.databases
+        if not files:
+            raise CommandError(
+                f"{self.paths.data_dir}: there is no database",
+                hint="choose the right --data-dir or SPOKE_DATA_DIR",
+                code=ExitCode.NO_INPUT,
+            )
+        return files
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -99,18 +128,23 @@ def say(text: str) -> None:
 
 
 class Progress:
-    """Progress on stderr: a line that is rewritten on a terminal, silence elsewhere."""
+    """Progress on stderr: a line that is rewritten on a terminal, silence elsewhere.
 
-    def __init__(self, label: str) -> None:
+    `unit` is how many make one of what is shown (1e6 with the label "MB").
+    """
+
+    def __init__(self, label: str, unit: int = 1) -> None:
         self._label = label
+        self._unit = unit
+        self._began = time.monotonic()
         self._shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._drawn = False
 
     def __call__(self, done: int, total: int | None = None) -> None:
         """Show how far it is."""
         if self._shown:
-            of = f"/{total} {100 * done // max(1, total)} %" if total else ""
-            sys.stderr.write(f"\r{self._label} {done}{of} ")
+            elapsed = time.monotonic() - self._began
+            sys.stderr.write(f"\r{progress_line(self._label, done, total, elapsed, self._unit)} \x1b[K")
             sys.stderr.flush()
             self._drawn = True
 
@@ -119,6 +153,24 @@ class Progress:
         if self._drawn:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+def progress_line(label: str, done: int, total: int | None, elapsed_s: float, unit: int = 1) -> str:
+    """How far something is, and how long the rest takes if it goes on like this.
+
+    >>> progress_line("MB", 250_000_000, 1_000_000_000, 30, 1_000_000)
+    'MB 250/1000 25 %, 1m30s left'
+    >>> progress_line("events", 7, None, 1)
+    'events 7'
+    """
+    if not total:
+        return f"{label} {done // unit}"
+    line = f"{label} {done // unit}/{total // unit} {100 * done // total} %"
+    if elapsed_s < 1 or not 0 < done < total:
+        return line  # too early to tell
+    from app.views.text import duration  # costs 15 ms, which plain commands do without
+
+    return f"{line}, {duration(elapsed_s * 1000 * (total - done) / done)} left"
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

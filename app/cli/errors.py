@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.cli.exit_codes import ExitCode
 from app.views.sessions import NoSuchSessionError
+from storage.archive import ArchiveError
 from storage.engine import errors as engine
 from storage.events.envelope import EventShapeError
 from storage.identity.errors import IdentityError
@@ -34,6 +35,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (engine.PayloadError, ExitCode.DATA),
     (EventShapeError, ExitCode.DATA),
     (NewerFileError, ExitCode.DATA),
+    (ArchiveError, ExitCode.DATA),
     (LockHeldError, ExitCode.TEMPORARY),
     (calls.OperationNotFoundError, ExitCode.USAGE),
     (calls.ValidationError, ExitCode.DATA),

@@ -12,7 +12,7 @@ from app.tui.line_list import LineList
 from app.tui.style import session_style
 from app.tui.view import View
 from app.views.link import link_details
-from app.views.overview import Overview, read_overview
+from app.views.overview import Overview, copy_lines, read_overview
 from app.views.report import session_line
 from app.views.sessions import SessionRow
 from app.views.text import count, of
@@ -53,6 +53,7 @@ class OverviewView(View):
             f"{of(found.sessions, 'session')} ({count(found.active_sessions)} active), {of(found.calls, 'call')},"
             f" {of(found.events, 'event')}, {found.size_bytes / 1e6:.1f} MB",
         ]
+        lines += copy_lines(found, self.spoke.now_ms())
         if found.rejects:
             lines.append(f"! {of(found.rejects, 'event')} not of the stream's kind: spoke status")
         text = "\n".join(self.spoke.plain(f" {line}") for line in lines)
