@@ -30,7 +30,7 @@ CHUNK = 1024 * 1024
 ZIP_BEGINS = (1980, 1, 1, 0, 0, 0)
 """Its times cannot be earlier."""
 LEVEL = 1
-"""Of deflate: the fastest; what it packs less than the slowest is a tenth, what it costs is a quarter."""
+"""Of deflate: the fastest (docs/backup.md has the figures)."""
 
 Progress = Callable[[int, int], None]
 Kind = Literal["database", "file", "keys"]

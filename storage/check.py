@@ -58,13 +58,16 @@ def check(
         db = engine.open(path, read_only=True, max_readers=1)
     except EngineError as error:
         return [Finding("problem", "open", str(error), RESTORE)]
+    found: list[Finding] = []
     try:
         with db.snapshot() as snapshot:
-            return list(_look(snapshot, path, migrations, projections, quick))
+            for finding in _look(snapshot, path, migrations, projections, quick):
+                found.append(finding)
     except EngineError as error:
-        return [Finding("problem", "read", str(error), RESTORE)]
+        found.append(Finding("problem", "read", str(error), RESTORE))
     finally:
         db.close()
+    return found
 
 
 def _look(
@@ -85,7 +88,12 @@ def _look(
     if version < len(migrations):
         text = f"schema version {version}, this program has {len(migrations)}"
         yield Finding("note", "schema", text, "it is migrated, after a backup, when it is opened: spoke status")
-    yield from _schema(snapshot, migrations[:version])
+    sound = True
+    for finding in _schema(snapshot, migrations[:version]):
+        sound = False
+        yield finding
+    if not sound:
+        return
     for projection in projections:
         yield from _projection(snapshot, projection)
     yield from _sizes(snapshot, path)

@@ -236,9 +236,9 @@ def _next_readable(source: apsw.Connection, table: str, listed: str, low: int) -
 
     bad, step = low, 1
     while True:
-        good = low + step
-        if good >= MAX_ROWID:
+        if bad == MAX_ROWID - 1:
             return None
+        good = min(low + step, MAX_ROWID - 1)
         reached = first_at(good)
         if reached is not None:
             break
