@@ -14,7 +14,7 @@ from typing import ClassVar
 from app.backup import CONFIG, CONTEXT, is_tenant
 from app.paths import TENANT, Paths
 from storage import engine
-from storage.archive import ArchiveError, Manifest, Member, Progress, extract, read_member, verify_archive
+from storage.archive import ArchiveError, Manifest, Member, Progress, extract, read_member, said_full, verify_archive
 from storage.copies import RestoredNote, note_restored
 from storage.engine.connection import connect
 from storage.engine.errors import BusyError, CorruptError, EngineError, NotADatabaseError, translated
@@ -91,7 +91,10 @@ def restore(
     if not databases or any(not _is_ours(member.name) for member in databases):
         raise ArchiveError(f"{file}: it holds no database of a node or a hub, or one that is neither's")
     keys = _keys(file, manifest, passphrase)
-    with _alone(paths, hub=any(member.name.startswith("hub/") for member in databases)):
+    small = {member.name: read_member(file, member).decode() for member in manifest.of("file")} | keys
+    if strange := sorted(name for name in small if not SMALL_FILES.fullmatch(name)):
+        raise ArchiveError(f"{file}: it holds a file that is none of ours: {strange[0]}")
+    with said_full(paths.data_dir), _alone(paths, hub=any(member.name.startswith("hub/") for member in databases)):
         there = {str(path.relative_to(paths.data_dir)) for path in paths.databases}
         names = {member.name for member in databases}
         # A hub's files belong together: a tenant that is not in the backup would be taken for one of its own.
@@ -108,9 +111,6 @@ def restore(
             note = RestoredNote(now_ms, manifest.created_ms, manifest.host, str(file))
             for member in databases:
                 _mark(staged / member.name, member, note)
-            small = {member.name: read_member(file, member).decode() for member in manifest.of("file")} | keys
-            if strange := sorted(name for name in small if not SMALL_FILES.fullmatch(name)):
-                raise ArchiveError(f"{file}: it holds a file that is none of ours: {strange[0]}")
             config = small.pop(CONFIG, None)
             for name, text in small.items():
                 (staged / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
