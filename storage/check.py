@@ -61,8 +61,7 @@ def check(
     found: list[Finding] = []
     try:
         with db.snapshot() as snapshot:
-            for finding in _look(snapshot, path, migrations, projections, quick):
-                found.append(finding)
+            found.extend(_look(snapshot, path, migrations, projections, quick))  # keeps what came before an error
     except EngineError as error:
         found.append(Finding("problem", "read", str(error), RESTORE))
     finally:

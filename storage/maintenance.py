@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from storage.engine.connection import connect
 from storage.engine.errors import translated
 
 DAY_S = 86_400
-PROJECTED_STREAMS = ("call-protocol", "session-events")
 MAX_NOTIFICATIONS = 10_000
 """Channels have no replay: what is older is of use to nobody but a process that is reading just now."""
 
@@ -33,14 +32,20 @@ SCHEDULES = (
 )
 
 
-def cut_log(db: Database, limits: Limits, required: Sequence[str]) -> dict[str, int]:
+NOBODY: Mapping[str, Sequence[str]] = {}
+
+
+def cut_log(
+    db: Database, limits: Limits, required: Sequence[str], awaited: Mapping[str, Sequence[str]] = NOBODY
+) -> dict[str, int]:
     """Delete the events of every stream that are beyond the limits; returns how many of each.
 
-    Nothing goes that a required consumer has not read; how far a stream was cut is kept in `node_facts`
-    (`log_begins:STREAM`), so that a rebuild does not take the missing part for nothing.
+    Nothing goes that a required consumer has not read, on streams of which it has read before; nor what a consumer that
+    is `awaited` on a stream has not read: it holds all of it until it comes. How far a stream was cut is kept in
+    `node_facts` (`log_begins:STREAM`), so that a rebuild does not take the missing part for nothing.
     """
     found = {}
-    for plan, needed in _plans(db, limits, required):
+    for plan, needed in _plans(db, limits, required, awaited):
         topic = plan.topic
         if plan.until <= 0 or plan.events == 0:
             continue
@@ -56,12 +61,16 @@ def cut_log(db: Database, limits: Limits, required: Sequence[str]) -> dict[str, 
     return found
 
 
-def plan_log(db: Database, limits: Limits, required: Sequence[str]) -> list[Cut]:
+def plan_log(
+    db: Database, limits: Limits, required: Sequence[str], awaited: Mapping[str, Sequence[str]] = NOBODY
+) -> list[Cut]:
     """Say of every stream what `cut_log` would delete of it now, and who holds the rest; deletes nothing."""
-    return [plan for plan, _ in _plans(db, limits, required)]
+    return [plan for plan, _ in _plans(db, limits, required, awaited)]
 
 
-def _plans(db: Database, limits: Limits, required: Sequence[str]) -> Iterator[tuple[Cut, list[str]]]:
+def _plans(
+    db: Database, limits: Limits, required: Sequence[str], awaited: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Cut, list[str]]]:
     if limits == Limits():
         return
     for row in db.query("SELECT DISTINCT topic FROM _honker_stream ORDER BY topic"):
@@ -69,8 +78,7 @@ def _plans(db: Database, limits: Limits, required: Sequence[str]) -> Iterator[tu
         known = [
             str(r["name"]) for r in db.query("SELECT name FROM _honker_stream_consumers WHERE topic = ?", (topic,))
         ]
-        # A stream that nobody of ours reads is held by its own consumers alone.
-        needed = [name for name in required if topic in PROJECTED_STREAMS or name in known]
+        needed = list(dict.fromkeys([*awaited.get(topic, ()), *(name for name in required if name in known)]))
         yield db.retain_stream(topic, limits, needed, dry_run=True), needed
 
 

@@ -194,9 +194,9 @@ def retention(context: Context, dry_run: bool, as_json: bool) -> None:
 
     keep = configured(context.settings())
     with context.database() as database:
-        plans = plan_log(database, keep.limits, keep.required)
+        plans = plan_log(database, keep.limits, keep.required, keep.awaited)
         if not dry_run:
-            cut_log(database, keep.limits, keep.required)
+            cut_log(database, keep.limits, keep.required, keep.awaited)
     if as_json:
         print_json({"dryRun": dry_run, "streams": camel(plans)})
         return

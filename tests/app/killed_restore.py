@@ -1,7 +1,7 @@
-"""`python -m tests.app.killed_restore FOLDER BACKUP`: restores again and again, killed before one operation later each time.
+"""`python -m tests.app.killed_restore FOLDER BACKUP`: restores again and again, each time killed one operation later.
 
-An operation is whatever changes names or opens a file for writing. Prints for each kill what is there afterwards, before
-and after somebody opens the directory as a command does. A process of its own, since it forks.
+An operation is whatever changes names or opens a file for writing. Prints for each kill whether it had been decided,
+and what is there when somebody opens the directory as a command does. A process of its own, since it forks.
 """
 
 from __future__ import annotations
