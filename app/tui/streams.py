@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from app.tui.detail import Detail
-from app.tui.line_list import LineList
+from app.tui.lines.line_list import LineList
 from app.tui.view import View
 from app.views.streams import Topic, describe, list_topics, newest
 from app.views.text import of
@@ -28,12 +28,11 @@ class StreamsView(View):
     """The newest events of one topic; follows new ones."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t,right,l", "topic(1)", "next stream"),
-        Binding("T,left,h", "topic(-1)", "previous stream", show=False),
-        Binding("f", "follow", "follow"),
-        Binding("p", "pause", "pause"),
+        Binding("right,l", "topic(1)", "next stream", id="streams.next"),
+        Binding("left,h", "topic(-1)", "previous stream", show=False, id="streams.previous"),
+        Binding("f", "follow", "follow", id="streams.follow"),
+        Binding("p", "pause", "pause", id="streams.pause"),
     ]
-    hints = "t next stream  f follow  p pause  enter payload  / filter  ? help  q quit"
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,9 +54,7 @@ class StreamsView(View):
         total = topic.events if topic else 0
         state = "paused" if self._paused else "following" if lines.follow else "not following"
         place = f"{self._names().index(self._topic) + 1}/{len(self._topics)}" if self._topic in self._names() else "0/0"
-        self.set_title(
-            f" spoke {self.spoke.node_name}   stream {place} {self._topic or ''}  {of(total, 'event')}  {state}"
-        )
+        self.set_title(f"stream {place} {self._topic or ''}  {of(total, 'event')}  {state}")
         if not self._paused:
             lines.show([event for event in events if self.matches(f"{describe(event)} {event.payload_json}")])
 
