@@ -58,7 +58,6 @@ def make_backup(
     target: Path,
     *,
     program: str,
-    node_name: str,
     now_ms: int,
     passphrase: str | None,
     progress: Progress = lambda done, total: None,
@@ -74,7 +73,6 @@ def make_backup(
         paths: where things are.
         target: the file to write; its folder must exist.
         program: who writes it.
-        node_name: what this node is called.
         now_ms: unix milliseconds.
         passphrase: what the keys are encrypted with; None leaves them out.
         progress: called with bytes done and in all.
@@ -91,7 +89,7 @@ def make_backup(
             shutil.rmtree(stale)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent))
         try:
-            return _make(paths, target, work, program, node_name, now_ms, passphrase, progress)
+            return _make(paths, target, work, program, now_ms, passphrase, progress)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -101,7 +99,6 @@ def _make(
     target: Path,
     work: Path,
     program: str,
-    node_name: str,
     now_ms: int,
     passphrase: str | None,
     progress: Progress,
@@ -131,7 +128,7 @@ def _make(
 
         sources[KEYS] = encrypt(json.dumps(secret), passphrase, context=CONTEXT).model_dump_json().encode()
         members.append(Member(KEYS, "keys"))
-    manifest = Manifest(FORMAT, program, now_ms, socket.gethostname(), node_name, tuple(members))
+    manifest = Manifest(FORMAT, program, now_ms, socket.gethostname(), tuple(members))
     partial = work / "backup"
     manifest = write_archive(partial, manifest, sources, lambda done, total: progress(copied + done, copied + total))
     with said_full(target):

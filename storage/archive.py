@@ -76,7 +76,6 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
     program: str
     created_ms: int
     host: str
-    node_name: str
     members: tuple[Member, ...]
 
     def of(self, kind: Kind) -> tuple[Member, ...]:

@@ -55,9 +55,9 @@ def last_backup(source: Snapshot | Transaction) -> BackupNote | None:
     return _read(source, BACKUP, BackupNote)
 
 
-def restored_from(source: Snapshot | Transaction) -> RestoredNote | None:
+def restored_from(source: Snapshot | Transaction, table: str = "node_facts") -> RestoredNote | None:
     """What this file was restored from; None when it is no copy."""
-    return _read(source, RESTORED, RestoredNote)
+    return _read(source, RESTORED, RestoredNote, table)
 
 
 def grown_since(source: Snapshot | Transaction, note: BackupNote) -> Grown:
@@ -77,6 +77,6 @@ def _write(tx: Transaction, table: str, name: str, value: bytes) -> None:
     )
 
 
-def _read(source: Snapshot | Transaction, name: str, kind: type[Note]) -> Note | None:
-    rows = source.rows("SELECT value FROM node_facts WHERE name = ?", (name,))
+def _read(source: Snapshot | Transaction, name: str, kind: type[Note], table: str = "node_facts") -> Note | None:
+    rows = source.rows(f"SELECT value FROM {table} WHERE name = ?", (name,))
     return msgspec.json.decode(rows[0][0], type=kind) if rows else None

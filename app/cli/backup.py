@@ -43,7 +43,6 @@ def backup(context: Context, file: Path, with_keys: bool, as_json: bool) -> None
             context.paths,
             file.absolute(),
             program=f"spoke/{__version__}",
-            node_name=context.settings().name,
             now_ms=round(now().timestamp() * 1000),
             passphrase=passphrase(confirm=True) if with_keys else None,
             progress=progress,

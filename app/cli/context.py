@@ -74,7 +74,7 @@ class Context:
         Raises:
             CommandError: there is none.
         """
-        self.make_data_dir()
+        self._finish_restore()
         files = self.paths.databases
         if not files:
             raise CommandError(

@@ -21,11 +21,14 @@ def status(context: Context, as_json: bool) -> None:
 
     Exits with 0 whether it runs or not; in JSON `pid` is null when it does not.
     """
+    from msgspec import to_builtins
+
     from app.views.hub import read_hub
+    from app.views.overview import copy_line
 
     found = read_hub(hub_directory(context))
     if as_json:
-        print_json(camel(found))
+        print_json({**camel(found), "restored": to_builtins(found.restored)})
         return
     where = f" on {found.address}" if found.address else ""
     lines = [
@@ -33,6 +36,8 @@ def status(context: Context, as_json: bool) -> None:
         f"holds      {of(found.tenants, 'tenant')}, {of(found.spokes, 'spoke')} ({count(found.connected)} connected),"
         f" {of(found.events, 'event')}",
     ]
+    if found.restored is not None:
+        lines.append(copy_line(found.restored, round(now().timestamp() * 1000)))
     if found.gaps:
         lines.append(f"attention  {of(found.gaps, 'gap')} that nobody can fill: spoke hub gaps")
     if found.quarantined:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.copies import RestoredNote, restored_from
 from storage.engine import Snapshot
 from storage.identity.devices import Device, list_devices
 from storage.identity.join_tokens import JoinToken, list_join_tokens
@@ -105,6 +106,8 @@ class HubStatus:
     events: int
     gaps: int
     quarantined: int
+    restored: RestoredNote | None = None
+    """What its files are a copy of, when they are one."""
 
 
 def read_hub(directory: Path) -> HubStatus:
@@ -113,6 +116,7 @@ def read_hub(directory: Path) -> HubStatus:
     with _system(directory) as system:
         facts: dict[str, str] = dict(system.rows("SELECT name, value FROM hub_facts"))
         ((tenants,),) = system.rows("SELECT count(*) FROM organizations")
+        restored = restored_from(system, "hub_facts")
     streams = [stream for spoke in spokes for stream in spoke.streams]
     return HubStatus(
         pid=holder(directory / "hub.lock"),
@@ -124,6 +128,7 @@ def read_hub(directory: Path) -> HubStatus:
         events=sum(spoke.events for spoke in spokes),
         gaps=sum(stream.gaps for stream in streams),
         quarantined=sum(stream.quarantined for stream in streams),
+        restored=restored,
     )
 
 

@@ -59,13 +59,17 @@ def read_overview(snapshot: Snapshot) -> Overview:
     )
 
 
+def copy_line(copy: RestoredNote, now_ms: int) -> str:
+    """What a file was restored from."""
+    made = f"{date(copy.copy_ms)} UTC on {safe(copy.host)}"
+    return f"restored   {since(copy.at_ms, now_ms)} from a backup of {made}: {safe(copy.source)}"
+
+
 def copy_lines(found: Overview, now_ms: int) -> list[str]:
     """What the file knows of its copies: that it is one, what follows from that, and the last backup."""
     lines = []
-    copy = found.restored
-    if copy is not None:
-        made = f"{date(copy.copy_ms)} UTC on {safe(copy.host)}"
-        lines.append(f"restored   {since(copy.at_ms, now_ms)} from a backup of {made}: {safe(copy.source)}")
+    if found.restored is not None:
+        lines.append(copy_line(found.restored, now_ms))
         if found.link.error_code == IdentityConflictError.code:
             lines.append("           The hub knows a later life of this node. If the machine that the backup is of")
             lines.append("           still runs, make this one a node of its own: spoke reidentify. If it does not,")

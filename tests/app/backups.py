@@ -59,4 +59,4 @@ def marks(paths: Paths) -> dict[str, list[str]]:
 
 
 def backed_up(paths: Paths, target: Path, passphrase: str | None = None, now_ms: int = 1_000) -> Made:
-    return make_backup(paths, target, program="spoke/test", node_name="edge", now_ms=now_ms, passphrase=passphrase)
+    return make_backup(paths, target, program="spoke/test", now_ms=now_ms, passphrase=passphrase)

@@ -159,3 +159,28 @@ def test_a_full_disk_leaves_the_old_backup(paths: Paths, tmp_path: Path) -> None
         (disk / "ballast").unlink()
         assert target.read_bytes() == before
         verify_archive(target)
+
+
+def test_it_is_on_the_disk_before_it_has_its_name(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut after the rename must not leave a name without what it names; nor a mark without a backup."""
+    steps: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        steps.append(f"sync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+        fsync(descriptor)
+
+    def replaced(self: Path, target: Path) -> Path:
+        steps.append(f"name {target.name}")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    monkeypatch.setattr("app.backup.mark_stable", lambda tx, snapshot: steps.append("mark"))
+    backed_up(paths, tmp_path / "b.zip")
+    named = steps.index("name b.zip")
+    assert "sync backup" in steps[:named]
+    assert "mark" not in steps[: steps.index(f"sync {tmp_path.name}", named)]
+    assert steps.count("mark") == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -127,7 +128,7 @@ def forged(path: Path, name: str, kind: str, version: int = 1) -> Path:
     own = Member("tenant-local.db", "database", schema_version=1)
     write_archive(
         path,
-        Manifest(1, "spoke/9", 0, "h", "n", (member, own) if name != own.name else (member,)),
+        Manifest(1, "spoke/9", 0, "h", (member, own) if name != own.name else (member,)),
         {name: b"x", own.name: b"x"} if name != own.name else {name: b"x"},
         lambda done, total: None,
     )
@@ -254,3 +255,30 @@ def test_killed_at_every_step_it_leaves_old_or_new(tmp_path: Path) -> None:
     ]
     assert [step["decided"] for step in found[:first]] == [False] * first
     assert sum(step["decided"] for step in found) >= 20, "killed while files were moved"
+
+
+def test_everything_staged_is_on_the_disk_before_it_counts(
+    paths: Paths, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: dict[str, int] = {}
+    number, fsync = 0, os.fsync
+
+    def noted(descriptor: int) -> None:
+        nonlocal number
+        number += 1
+        synced[os.readlink(f"/proc/self/fd/{descriptor}")] = number
+        fsync(descriptor)
+
+    def decided(folder: Path, plan: Plan) -> None:
+        decide(folder, plan)
+        for name in plan.place:
+            staged = folder / "staged" / name
+            hidden = staged.with_name(f".{staged.name}.{os.getpid()}")  # as small files are called while written
+            assert str(staged) in synced or str(hidden) in synced, name
+            assert synced[str(staged.parent)] > 0
+            assert not Path(f"{staged}-wal").exists(), "what was written to the copy is in the copy"
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr("app.restore.decide", decided)
+    restore(paths, backup, passphrase="horse", replace=True, now_ms=1)
+    assert marks(paths)["tenant-local.db"] == ["one"]

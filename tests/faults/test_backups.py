@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,7 @@ def test_a_hub_restored_is_filled_up_by_its_spokes(machines: Machines) -> None:
     machines.kill(hub)
     command(machines, home, "restore", str(file), "--replace")
     assert machines.stored() == 100
+    assert f"from a backup of {time.strftime('%m-%d', time.gmtime())}" in command(machines, home, "hub", "status")
     machines.start_hub("--stable", "backup")
     spoke.nudge()
     until(lambda: machines.stored() == 400, process)

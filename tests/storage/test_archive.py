@@ -33,7 +33,7 @@ def quiet(done: int, total: int) -> None:
 
 def made(path: Path, content: dict[str, bytes]) -> Manifest:
     members = tuple(Member(name, "file") for name in content)
-    return write_archive(path, Manifest(1, "test", 1_800_000_000_000, "host", "node", members), dict(content), quiet)
+    return write_archive(path, Manifest(1, "test", 1_800_000_000_000, "host", members), dict(content), quiet)
 
 
 def rewritten(path: Path, change: dict[str, object], **files: bytes) -> None:
@@ -64,7 +64,7 @@ def test_what_was_written_comes_back(tmp_path_factory: pytest.TempPathFactory, c
 def test_it_counts_every_byte_once_written_and_once_read(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(random.Random(1).randbytes(3_000_000))
     seen: list[tuple[int, int]] = []
-    manifest = Manifest(1, "t", 0, "h", "n", (Member("big", "database"), Member("small", "file")))
+    manifest = Manifest(1, "t", 0, "h", (Member("big", "database"), Member("small", "file")))
     write_archive(
         tmp_path / "a.zip", manifest, {"big": tmp_path / "big", "small": b"x"}, lambda *step: seen.append(step)
     )
