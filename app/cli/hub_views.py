@@ -21,13 +21,15 @@ def status(context: Context, as_json: bool) -> None:
 
     Exits with 0 whether it runs or not; in JSON `pid` is null when it does not.
     """
+    from msgspec import to_builtins
+
     from app.views.hub import hub_lines, read_hub
 
     found = read_hub(hub_directory(context))
     if as_json:
-        print_json(camel(found))
+        print_json({**camel(found), "restored": to_builtins(found.restored)})
         return
-    click.echo("\n".join(hub_lines(found)))
+    click.echo("\n".join(hub_lines(found, round(now().timestamp() * 1000))))
 
 
 @click.command()

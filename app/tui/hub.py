@@ -86,7 +86,10 @@ class HubView(HubTable[SpokeRow]):
         """Read the hub's files."""
         await super().load()
         if self.spoke.hub_dir is not None:
-            self.say("facts", "\n".join(self.spoke.plain(f" {line}") for line in hub_lines(self.found.status)))
+            self.say(
+                "facts",
+                "\n".join(self.spoke.plain(f" {line}") for line in hub_lines(self.found.status, self.spoke.now_ms())),
+            )
 
     def key(self, row: SpokeRow) -> object:
         """Its node id."""

@@ -112,6 +112,20 @@ def of(number: int, thing: str) -> str:
     return f"{count(number)} {thing}{'' if number == 1 else 's'}"
 
 
+def size(number: int) -> str:
+    """A number of bytes, decimal units.
+
+    >>> size(999), size(1_234), size(12_345_678), size(3_200_000_000)
+    ('999 B', '1.2 kB', '12.3 MB', '3.2 GB')
+    """
+    if number < 1_000:
+        return f"{number} B"
+    for factor, unit in ((1e9, "GB"), (1e6, "MB")):
+        if number >= factor:
+            return f"{number / factor:.1f} {unit}"
+    return f"{number / 1e3:.1f} kB"
+
+
 def clock(at_ms: int, zone: tzinfo = UTC) -> str:
     """A time of day with milliseconds."""
     return datetime.fromtimestamp(at_ms / 1000, zone).strftime("%H:%M:%S.%f")[:-3]
