@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any
 
 import click
 from rich.cells import cell_len
 
+from app.cli.call_recorded import call_recorded
 from app.cli.context import Context, camel, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
@@ -196,10 +198,9 @@ def execute(context: Context, operation: str, value: dict[str, Any]) -> Any:
     Raises:
         CallFailed: the input does not fit, or the operation failed.
     """
-    from app.services.operating import Operating
-
-    with context.database() as db:
-        return Operating(db, context.settings(), context.paths).execute(operation, value)
+    noun = operation.partition(".")[0]
+    module = importlib.import_module(f"app.operations.{noun}s")
+    return call_recorded(context, module.register, operation, value)
 
 
 def _tell(done: Any, as_json: bool, text: str) -> None:
