@@ -1,9 +1,9 @@
 """What a release says of itself, and who signed it: the file `spoke-VERSION-PLATFORM.sig`.
 
-It is JSON: `{"release": TEXT, "signatures": [{"key": PUBLIC, "signature": SIGNATURE}, …]}`, keys and signatures in base64.
-TEXT is JSON too, kept as a text because exactly its bytes are signed (Ed25519, behind `CONTEXT`, so that a signature
-made for anything else does not count). It names version, platform and every file of the release with size and SHA-256:
-a signed file cannot pass for another version. More than one signature lets keys change: with the old and the new one.
+It is JSON: `{"release": TEXT, "signatures": [{"key": PUBLIC, "signature": SIGNATURE}, …]}`, keys and signatures in
+base64. TEXT is JSON too, kept as a text because exactly its bytes are signed (Ed25519, behind `CONTEXT`, so that a
+signature made for anything else does not count). It names version, platform and every file of the release with size
+and SHA-256: a signed file cannot pass for another version. Signatures by the old and the new key let keys change.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def verify(signed: bytes, trusted: Mapping[str, bytes]) -> tuple[Release, str]:
         try:
             return msgspec.json.decode(file.release, type=Release), names[each.key]
         except msgspec.DecodeError as error:
-            raise ReleaseError(f"the signed text is no release: {error}", "it is of a newer kind; see the notes") from error
+            raise ReleaseError(f"the signed text is no release: {error}", "it is of a newer kind") from error
     raise ReleaseError("no trusted key signed this release", "add its key to the folder release-keys, if you trust it")
 
 

@@ -43,9 +43,7 @@ def pack(launcher: bytes, folder: Path, version: str) -> bytes:
     whole = b"".join(contents)
     packed, packed_manifest = _compress(whole), _compress(manifest)
     name = f"{version}-{hashlib.sha256(manifest).hexdigest()[:16]}".encode()
-    footer = struct.pack(
-        "<QQQQ56s8s", len(packed), len(whole), len(packed_manifest), len(manifest), name[:55], MAGIC
-    )
+    footer = struct.pack("<QQQQ56s8s", len(packed), len(whole), len(packed_manifest), len(manifest), name[:55], MAGIC)
     return launcher + packed + packed_manifest + footer
 
 
