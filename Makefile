@@ -33,7 +33,7 @@ env: .venv/.made ## Make the development environment in .venv
 
 .PHONY: build
 build: dist/spoke ## Build the executable, dist/spoke
-BUILDERS := $(addprefix packaging/,spoke.spec build.sh check_host.sh check_glibc.py pack.py launcher/launcher.c)
+BUILDERS := $(addprefix packaging/,spoke.spec build.sh check_host.sh check_glibc.py pack.py launcher/compile.sh launcher/launcher.c)
 dist/spoke: .venv-build/.made $(BUILDERS) pyproject.toml $(SOURCES)
 	@packaging/check_host.sh .venv-build/bin/python
 	@packaging/build.sh
@@ -47,7 +47,7 @@ release: dist/spoke ## Everything that is published, signed, in dist/release: ma
 	@SPOKE_RELEASE_KEY="$(or $(KEY),$(SPOKE_RELEASE_KEY))" packaging/release.sh
 
 .PHONY: rootfs-test
-rootfs-test: dist/spoke ## Run it in bare Debian 12 and 13 without Python (as root; debootstrap fetches them once)
+rootfs-test: deb ## Run it in bare Debian 12 and 13 without Python (as root; debootstrap fetches them once)
 	@tests/packaging/rootfs.sh bookworm trixie
 
 .PHONY: demo

@@ -20,8 +20,7 @@ if ! $python -m PyInstaller --noconfirm --clean --log-level WARN \
   exit 1
 fi
 glibc=$($python packaging/check_glibc.py build/tree/spoke "$glibc_floor")
-gcc -static -Os -s -std=c2x -Wall -Wextra -Wconversion -Wshadow -Wpedantic -Werror -Wl,--build-id=none \
-  -o build/launcher packaging/launcher/launcher.c -lzstd
+packaging/launcher/compile.sh build/launcher
 version=$($python -c 'import app; print(app.__version__)')
 $python packaging/pack.py build/launcher build/tree/spoke "$version" dist/spoke.new
 mv dist/spoke.new dist/spoke

@@ -1,8 +1,7 @@
 /* The start of the one file `spoke`. Behind this program that file carries the contents of a folder (one zstd frame:
  * all files one after the other), the manifest (another frame; a line a file, in that order: MODE SIZE SHA256 PATH) and
  * a footer. The first start unpacks them into a cache folder that is named after them; every start then becomes
- * PLACE/NAME/spoke. `spoke --unpack DIR` only unpacks. Why it is so: docs/decisions/0020-one-file.md.
- * Memory is not freed: exec does it. */
+ * PLACE/NAME/spoke. `spoke --unpack DIR` only unpacks. Why: docs/decisions/0020-one-file.md. Exec frees the memory. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -145,7 +144,7 @@ static void prune(const char *place) {
 }
 
 static int is_ours(const struct stat *st, mode_t forbidden) { /* nobody else may put a program there, or exchange it */
-    return (st->st_uid == geteuid() || !st->st_uid) && (!(st->st_mode & forbidden) || st->st_mode & S_ISVTX);
+    return (st->st_uid == geteuid() || !st->st_uid) && !(st->st_mode & forbidden);
 }
 
 static void start_from(const char *place, char **arguments) { /* comes back, with a note, where it cannot */
@@ -153,13 +152,14 @@ static void start_from(const char *place, char **arguments) { /* comes back, wit
     struct stat st;
     char *parent = text("%s%s", place, ""), *tree = text("%s/%s", place, footer.name), *why = NULL;
     for (char *slash = parent; !why && (slash = strchr(slash + 1, '/')); *slash = '/') {
-        *slash = 0, mkdir(parent, 0700);
-        if (!geteuid() && !stat(parent, &st) && !is_ours(&st, 002)) why = "in a folder of somebody else"; /* sudo */
+        *slash = 0;
+        if (mkdir(parent, 0700) && errno != EEXIST) why = strerror(errno);
+        if (!geteuid() && !stat(parent, &st) && !is_ours(&st, st.st_mode & S_ISVTX ? 0 : 002))
+            why = "in a folder of somebody else"; /* sudo with the HOME of a person */
     }
     if (!why && mkdir(place, 0700) && errno != EEXIST) why = strerror(errno);
     if (!why && (lstat(place, &st) || !S_ISDIR(st.st_mode) || !is_ours(&st, 022))) why = "others may write there";
-    if (!why && statvfs(place, &mounted)) why = strerror(errno);
-    if (!why && mounted.f_flag & ST_NOEXEC) why = "mounted noexec, nothing may be executed there";
+    if (!why && !statvfs(place, &mounted) && mounted.f_flag & ST_NOEXEC) why = "mounted noexec, nothing may be executed there";
     for (int tries = 0; !why && tries < 3; tries++) {
         int lock = open(tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW); /* stays open in the program: `prune` looks */
         if (lock >= 0) flock(lock, LOCK_SH);
