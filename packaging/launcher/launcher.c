@@ -159,7 +159,7 @@ static void start_from(const char *place, char **arguments) { /* comes back, wit
     }
     if (!why && mkdir(place, 0700) && errno != EEXIST) why = strerror(errno);
     if (!why && (lstat(place, &st) || !S_ISDIR(st.st_mode) || !is_ours(&st, 022))) why = "others may write there";
-    if (!why && !statvfs(place, &mounted) && mounted.f_flag & ST_NOEXEC) why = "mounted noexec, nothing may be executed there";
+    if (!why && !statvfs(place, &mounted) && mounted.f_flag & ST_NOEXEC) why = "mounted noexec";
     for (int tries = 0; !why && tries < 3; tries++) {
         int lock = open(tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW); /* stays open in the program: `prune` looks */
         if (lock >= 0) flock(lock, LOCK_SH);
