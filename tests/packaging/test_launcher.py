@@ -56,7 +56,7 @@ def packed(compiled: Path, tmp_path: Path) -> Pack:
 
 
 def run_pack(launcher: Path, tree: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, PACKAGING / "pack.py", launcher, tree, "1.2.3", out]
+    command = [sys.executable, str(PACKAGING / "pack.py"), str(launcher), str(tree), "1.2.3", str(out)]
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
@@ -222,7 +222,7 @@ def test_two_releases_are_kept_and_those_that_run(packed: Pack, cache: Path, env
         os.utime(folders[text], (ord(text), ord(text)))  # used in this order, long ago
 
     first_start("a")
-    command = [files["a"], "runs"]
+    command = [str(files["a"]), "runs"]
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as running:
@@ -265,7 +265,7 @@ def test_a_full_disk_leaves_nothing_behind(packed: Pack, environment: dict[str, 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))
 
-    command = [file, "--unpack", tmp_path / "releases" / "1"]
+    command = [str(file), "--unpack", str(tmp_path / "releases" / "1")]
     done = subprocess.run(command, env=environment, preexec_fn=full, capture_output=True, text=True, check=False)
     assert done.returncode == CANNOT_CREATE
     assert "File too large" in done.stderr
