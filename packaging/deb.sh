@@ -12,7 +12,7 @@ root=build/deb
 rm -rf "$root"
 mkdir -p "$root"/{DEBIAN,usr/lib,usr/bin,usr/lib/systemd/system,etc/spoke,usr/share/man/man1,usr/share/doc/spoke} \
   "$root"/usr/share/{bash-completion/completions,zsh/vendor-completions,fish/vendor_completions.d}
-cp -r "$tree" "$root/usr/lib/spoke"
+dist/spoke --unpack "$root/usr/lib/spoke"
 ln -s ../lib/spoke/spoke "$root/usr/bin/spoke"
 cp packaging/deb/spoke.toml "$root/etc/spoke/"
 cp LICENSE "$root/usr/share/doc/spoke/copyright"
