@@ -146,6 +146,19 @@ class RetentionSettings(Section):
     """Of each stream's payloads."""
 
 
+class UiSettings(Section):
+    """The terminal UI; changes work at once."""
+
+    theme: str | None = None
+    """A theme of Textual, `high-contrast`, or a file `themes/NAME.toml` beside the configuration."""
+    ascii: bool = False
+    """Draw with ASCII alone."""
+    mouse: bool = True
+    """False leaves the mouse to the terminal, for selecting text."""
+    max_fps: float | None = Field(default=None, gt=0, le=60)
+    """Most repaints a second; 4 if not set, 2 over ssh."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -166,6 +179,14 @@ class Settings(BaseSettings):
     operations: dict[str, OperationSettings] = {}
     api: ApiSettings = ApiSettings()
     retention: RetentionSettings = RetentionSettings()
+    ui: UiSettings = UiSettings()
+    keys: dict[str, str] = {}
+    """Keys of the terminal UI by the id of what they do: `"table.sort" = "o"`; `?` shows them."""
+
+    @property
+    def for_services(self) -> Settings:
+        """What the services go by: without the looks of the terminal UI."""
+        return self.model_copy(update={"ui": UiSettings(), "keys": {}})
 
     @classmethod
     def settings_customise_sources(
@@ -249,6 +270,7 @@ def _problem(item: Any) -> str:
         *OperationSettings.model_fields,
         *ApiSettings.model_fields,
         *RetentionSettings.model_fields,
+        *UiSettings.model_fields,
     ]
     near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
     return f"{where}: unknown key" + (f", did you mean {near[0]}?" if near else "")

@@ -50,6 +50,11 @@ class Paths:
         return self.config_file.parent / "operations"
 
     @property
+    def themes(self) -> Path:
+        """Themes of the terminal UI, a TOML file each; beside the configuration."""
+        return self.config_file.parent / "themes"
+
+    @property
     def api_keys(self) -> Path:
         """Hashes of the keys to the local API on a port, mode 0600."""
         return self.data_dir / "api-keys.json"

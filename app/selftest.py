@@ -172,10 +172,12 @@ def _hub() -> str:
 
 
 def _screens() -> str:
-    from app.tui.app import SpokeApp, TooSmall
+    from app.tui.app import SpokeApp
     from app.tui.detail import Detail
     from app.tui.help import Help
+    from app.tui.places import PLACES
     from app.tui.session import SessionView
+    from app.tui.too_small import TooSmall
     from app.tui.view import View
     from storage.events.envelope import iso
     from storage.tenants import open_tenant_database
@@ -202,12 +204,14 @@ def _screens() -> str:
             app = SpokeApp(db, node_name="selftest")
             shown: list[str] = []
             async with app.run_test(size=(80, 24)) as pilot:
-                for key in ("1", "2", "3"):
-                    await pilot.press(key)
-                    shown.append(type(app.screen).__name__)
+                for place in PLACES:
+                    if not place.hub:
+                        app.action_go(place.name)
+                        await app.idle()
+                        shown.append(type(app.screen).__name__)
                 view = app.screen
                 if not isinstance(view, View):
-                    raise SelftestFailed(f"key 3 leads to {view!r}")
+                    raise SelftestFailed(f"the last place is {view!r}")
                 for screen in (SessionView("s"), Detail("t", "{}"), Help(view), TooSmall()):
                     await app.push_screen(screen)
                     await pilot.pause()

@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import click
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.paths import Paths, resolve
+from app.views.camel import camel as camel
 from storage.engine import Database
 from storage.tenants import open_tenant_database
 
@@ -74,18 +74,6 @@ def now() -> datetime:
 def new_id() -> str:
     """A fresh id for a call, a session, a message."""
     return str(uuid.uuid4())
-
-
-def camel(value: Any) -> Any:
-    """A dataclass (or a list of them) as JSON values, with names as they are on the wire: camelCase."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {_camel(field.name): camel(getattr(value, field.name)) for field in fields(value)}
-    return [camel(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
 
 
 def print_json(value: Any) -> None:

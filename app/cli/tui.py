@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,24 +20,32 @@ from app.services.supervisor import Service
 from storage.engine import Database
 from storage.process_lock import LockHeldError, ProcessLock, holder
 
+if TYPE_CHECKING:
+    from app.config import Settings
+
+FPS, SSH_FPS = 4.0, 2.0
+
 
 @click.command()
-@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone (also SPOKE_ASCII=1).")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone (also SPOKE_ASCII=1, [ui] ascii).")
+@click.option("--read-only", is_flag=True, help="Look, change nothing: verbs that write are disabled, nothing is run.")
+@click.option("--theme", help="A theme for this time ([ui] theme makes it stay).")
 @click.pass_obj
-def tui(context: Context, ascii_only: bool) -> None:
-    """Open the terminal UI: overview, sessions, streams.
+def tui(context: Context, ascii_only: bool, read_only: bool, theme: str | None) -> None:
+    """Open the terminal UI.
 
     \b
     Example:
       spoke tui
 
-    Without a running daemon it runs the services of this node itself, until it is closed. NO_COLOR is respected;
+    Without a running daemon it runs the services of this node itself, until it is closed; with one, or another
+    terminal UI, it shows what they do. `?` shows the keys, `:` everything that can be done. NO_COLOR is respected;
     without a UTF-8 locale it draws with ASCII.
     """
-    open_tui(context, ascii_only=ascii_only)
+    open_tui(context, ascii_only=ascii_only, read_only=read_only, theme=theme)
 
 
-def open_tui(context: Context, *, ascii_only: bool = False) -> None:
+def open_tui(context: Context, *, ascii_only: bool = False, read_only: bool = False, theme: str | None = None) -> None:
     """Run the TUI on this terminal until it is closed."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandError(
@@ -48,16 +57,17 @@ def open_tui(context: Context, *, ascii_only: bool = False) -> None:
     ascii_only = ascii_only or bool(os.environ.get("SPOKE_ASCII")) or "utf" not in encoding
     if os.environ.get("TERM") == "dumb":
         os.environ.setdefault("NO_COLOR", "1")
+    os.environ.pop("TEXTUAL_COLOR_SYSTEM", None)  # Textual dies of a value that it does not know
     log_to_file(context.paths.log_file)
     with ExitStack() as stack:
         lock = ProcessLock(context.paths.daemon_lock)
-        try:
-            stack.enter_context(lock)
-            alone = True
-        except LockHeldError:
-            alone = False  # a daemon, or another TUI, runs the services
+        alone = False  # a daemon, or another TUI, runs the services
+        if not read_only:
+            with suppress(LockHeldError):
+                stack.enter_context(lock)
+                alone = True
         db = stack.enter_context(context.database())
-        _run(context, db, settings.name, ascii_only=ascii_only, alone=alone)
+        _run(context, db, settings, ascii_only=ascii_only, alone=alone, read_only=read_only, theme=theme)
 
 
 def log_to_file(path: Path) -> None:
@@ -69,21 +79,54 @@ def log_to_file(path: Path) -> None:
     logging.getLogger("websockets").setLevel(logging.WARNING)
 
 
-def _run(context: Context, db: Database, name: str, *, ascii_only: bool, alone: bool) -> None:
+def _run(
+    context: Context,
+    db: Database,
+    settings: Settings,
+    *,
+    ascii_only: bool,
+    alone: bool,
+    read_only: bool,
+    theme: str | None,
+) -> None:
+    from app.services.operating import Operating
     from app.tui.app import SpokeApp
+    from app.tui.appearance import Appearance
+
+    paths = context.paths
+
+    def appearance(said: Settings) -> Appearance:
+        return Appearance(
+            ascii_only=ascii_only or said.ui.ascii,
+            theme=theme or said.ui.theme,
+            keys=said.keys,
+            themes=paths.themes,
+            reread=lambda: appearance(context.settings()),
+            config_file=paths.config_file,
+        )
 
     service: Service | None = None
     if alone:
         from app.services.node import run_node
 
-        service = partial(run_node, db, context.settings(), context.paths)
+        service = partial(run_node, db, settings, paths)
+    fps = settings.ui.max_fps or (SSH_FPS if os.environ.get("SSH_TTY") else FPS)
     app = SpokeApp(
         db,
-        node_name=name,
+        node_name=settings.name,
         service=service,
-        daemon_running=lambda: holder(context.paths.daemon_lock) is not None,
-        ascii_only=ascii_only,
+        daemon_running=lambda: holder(paths.daemon_lock) is not None,
+        operate=None if read_only else Operating(db, settings, paths).execute,
+        appearance=appearance(settings),
+        read_only=read_only,
+        hub_dir=paths.hub_dir if paths.hub_dir.is_dir() else None,
+        log_file=paths.log_file,
+        repaint_s=1 / fps,
     )
-    app.run()
-    if app.return_code:
-        raise CommandError("the terminal UI ended with an error", hint="run it again with SPOKE_DEBUG=1")
+    app.run(mouse=settings.ui.mouse)
+    if app.failure is not None:
+        raise CommandError(
+            f"the terminal UI ended with an error: {app.failure}",
+            hint=f"{paths.log_file} has the details; please report them",
+            code=ExitCode.BUG,
+        )

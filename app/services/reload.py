@@ -40,7 +40,7 @@ async def watch(paths: Paths, current: Settings, stop: asyncio.Event, changed: C
         except ConfigError as error:
             log.error("the configuration is left as it was: %s", error)
             continue
-        if settings != current:
+        if settings.for_services != current.for_services:  # a new theme is no reason to break the link
             log.info("the configuration has changed: the services begin anew")
             changed(settings)
             return

@@ -1,49 +1,41 @@
-"""The application: screens by number, one reader of commits, services when nobody else runs them."""
+"""The application: places and things to go to, one reader of commits, services when nobody else runs them."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import time
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any, ClassVar
 
 from textual import work
-from textual.app import App, ComposeResult
+from textual.actions import ActionParseResult
+from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.events import Resize
-from textual.screen import Screen
-from textual.widgets import Static
 
 from app.services.supervisor import Service
-from app.tui.overview import OverviewView
-from app.tui.session import SessionView
-from app.tui.sessions import SessionsView
-from app.tui.streams import StreamsView
+from app.tui.appearance import Appearance, Themes
+from app.tui.clipboard import keep_copy
+from app.tui.places import PLACES, Location, noun, place, tab_bar
+from app.tui.too_small import MIN_HEIGHT, MIN_WIDTH, TooSmall
 from app.tui.view import View
 from app.views.link import link_line
-from app.views.text import safe
-from storage.engine import ClosedError, Database, EngineError
+from app.views.text import count, safe
+from app.views.times import FORMATS, TimeFormat, when
+from storage.engine import ClosedError, Database, EngineError, ReadOnlyError
 from sync.spoke.status import read_status
 
-MIN_WIDTH, MIN_HEIGHT = 60, 15
+log = logging.getLogger("spoke.tui")
+
 REPAINT_S = 0.25
 """At most four repaints a second, however busy the node is."""
 SAFETY_POLL_S = 15.0
-
-
-class TooSmall(Screen[None]):
-    """Says how large the terminal must be."""
-
-    def compose(self) -> ComposeResult:
-        """One line."""
-        yield Static("", id="small", markup=False)
-
-    def say(self, width: int, height: int) -> None:
-        """Say it."""
-        if self.is_mounted:
-            self.query_one("#small", Static).update(
-                f"terminal too small: need {MIN_WIDTH}x{MIN_HEIGHT}, have {width}x{height}"
-            )
+DEBOUNCE_S = 0.08
 
 
 class SpokeApp(App[None]):
@@ -54,29 +46,48 @@ class SpokeApp(App[None]):
         node_name: what to call this node.
         service: the node's services, when this process runs them (no daemon does).
         daemon_running: asks whether some process runs the services.
-        ascii_only: draw with ASCII alone.
+        operate: executes an operation and returns its output (`app.services.operating`), on a thread; None: nothing
+            can be changed from here.
+        appearance: theme, keys, ASCII, as the configuration says.
+        read_only: no verb that writes.
+        hub_dir: the files of the hub, when this machine is one.
+        log_file: where to look when something failed.
         now_ms: the wall clock in unix milliseconds.
+        zone: the zone of local times; None is the machine's.
         repaint_s: the least time between two repaints.
+        debounce_s: how long typing must pause before a filter works.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "view('overview')", "overview"),
-        Binding("2", "view('sessions')", "sessions"),
-        Binding("3", "view('streams')", "streams"),
-        Binding("q", "quit", "quit"),
-        Binding("ctrl+c", "quit", "quit", show=False, priority=True),
+        *(
+            Binding(one.key, f"go({one.name!r})", one.name, show=False, id=f"go.{one.name}")
+            for one in PLACES
+            if one.key is not None
+        ),
+        Binding("colon,ctrl+p", "palette", "commands", id="app.palette", key_display=":"),
+        Binding("minus", "previous", "previous view", show=False, id="app.previous"),
+        Binding("left_square_bracket", "history(-1)", "back in the history", show=False, id="app.history_back"),
+        Binding("right_square_bracket", "history(1)", "forward in the history", show=False, id="app.history_forward"),
+        Binding("t", "times", "times: relative, local, UTC, raw", show=False, id="app.times"),
+        Binding("ctrl+l", "repaint", "paint everything anew", show=False, id="app.repaint"),
+        Binding("ctrl+z", "suspend_process", "suspend; fg comes back", show=False, id="app.suspend"),
+        Binding("q", "quit", "quit", id="app.quit"),
+        Binding("ctrl+c", "quit", "quit", show=False, priority=True, id="app.interrupt"),
     ]
     CSS = """
     .bar { height: 1; width: 100%; }
     #title { text-style: bold; }
-    #keys, #axis { color: $text-muted; }
+    #keys, #tabs, #axis { color: $text-muted; }
     #axis { height: 1; }
     #facts { height: auto; padding: 0 0 1 0; }
-    #filter { height: 1; border: none; padding: 0; display: none; }
+    #filter { height: 1; border: none; padding: 0 1; display: none; }
     #filter.open { display: block; }
     #error { display: none; padding: 1 2; height: 1fr; }
     .failed #error { display: block; }
     .failed #body { display: none; }
+    .loading #tabs { text-style: italic; }
+    Toast { border: none; padding: 0 1; margin: 0; }
+    Screen { hatch: none; }
     """
     ENABLE_COMMAND_PALETTE = False
 
@@ -87,45 +98,129 @@ class SpokeApp(App[None]):
         node_name: str,
         service: Service | None = None,
         daemon_running: Callable[[], bool] = lambda: False,
-        ascii_only: bool = False,
+        operate: Callable[[str, Any], Any] | None = None,
+        appearance: Appearance | None = None,
+        read_only: bool = False,
+        hub_dir: Path | None = None,
+        log_file: Path | None = None,
         now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        zone: tzinfo | None = None,
         repaint_s: float = REPAINT_S,
+        debounce_s: float = DEBOUNCE_S,
     ) -> None:
         super().__init__()
+        appearance = appearance or Appearance()
         self.db = db
         self.node_name = safe(node_name)
-        self.ascii_only = ascii_only
+        self.ascii_only = appearance.ascii_only
+        self.read_only = read_only
+        self.hub_dir = hub_dir
+        self.log_file = log_file
         self.now_ms = now_ms
+        self.debounce_s = debounce_s
         self.animation_level = "none"
+        self.link_text = ""
+        self.time_format: TimeFormat = "relative"
+        self.keymap: Mapping[str, str] = {}
+        self.failure: BaseException | None = None
+        """What ended the application, when it was an error."""
+        self._zone = zone
         self._service = service
         self._daemon_running = daemon_running
+        self._operate = operate
+        self._themes = Themes(self, appearance)
         self._repaint_s = repaint_s
         self._dirty = asyncio.Event()
         self._shown = asyncio.Condition()
         self._rounds = 0
-        self._views: dict[str, View] = {}
-        self._link = ""
+        self._made: dict[str, View] = {}
+        self._history: list[Location] = []
+        self._at = -1
+
+    # -- what views ask for --------------------------------------------------------------------------------------------
 
     @property
     def services_running(self) -> bool:
         """Whether some process runs projector and link."""
         return self._service is not None or self._daemon_running()
 
+    @property
+    def hub(self) -> bool:
+        """Whether this machine is a hub."""
+        return self.hub_dir is not None
+
     def plain(self, text: str) -> str:
         """The text in ASCII where that is all the terminal shows."""
         if not self.ascii_only or text.isascii():
             return text
-        return safe(text.replace("·", "-").replace("–", "-").replace("…", "~"), ascii_only=True)
+        for sign, letter in (("·", "-"), ("–", "-"), ("…", "~"), ("▸", ">"), ("↓", "v"), ("│", "|")):
+            text = text.replace(sign, letter)
+        return safe(text, ascii_only=True)
+
+    def when(self, at_ms: float | None) -> str:
+        """A moment in the format that the person chose."""
+        return when(at_ms, self.now_ms(), self.time_format, self._zone)
+
+    def tabs(self, lit: str | None, width: int) -> str:
+        """The tab bar."""
+        return tab_bar(lit, width, hub=self.hub)
+
+    def why_not_operate(self) -> str | None:
+        """Why nothing can be changed from here; None when it can."""
+        if self.read_only:
+            return "this terminal UI is read-only (--read-only)"
+        return "nothing executes operations here" if self._operate is None else None
+
+    async def operate(self, operation_id: str, value: Any) -> Any:
+        """Execute an operation, recorded like every call, and return its output; the event loop goes on meanwhile.
+
+        Raises:
+            CallFailed: the input does not fit, or the operation failed.
+            EngineError: the log cannot be written, or this TUI is read-only; nothing ran.
+        """
+        if self._operate is None or self.read_only:
+            raise ReadOnlyError(self.why_not_operate())
+        try:
+            return await asyncio.to_thread(self._operate, operation_id, value)
+        finally:
+            self.reload()
+
+    def copy(self, text: str) -> None:
+        """Copy by OSC-52, which works over ssh, and keep a file where the terminal does not know it."""
+        if not text:
+            self.notify("nothing to copy: the list is empty")
+            return
+        self.copy_to_clipboard(text)
+        self.notify(f"copied {count(len(text))} characters{keep_copy(text, os.environ)}")
+
+    async def write_file(self, path: Path, make: Callable[[], str]) -> None:
+        """Make a text and write it to a new file, off the event loop; says where, or why not."""
+
+        def write() -> Path:
+            target = path.expanduser().absolute()
+            with target.open("x", encoding="utf-8") as file:
+                file.write(make())
+            return target
+
+        try:
+            written = await asyncio.to_thread(write)
+        except OSError as error:
+            self.notify(f"{path}: {error.strerror}; choose another name or folder", severity="error")
+        else:
+            self.notify(f"written: {written}")
+
+    # -- showing -------------------------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
         """Open the overview and begin to watch."""
-        self._views = {"overview": OverviewView(), "sessions": SessionsView(), "streams": StreamsView()}
-        for name, view in self._views.items():
-            self.install_screen(view, name)  # kept with cursor and filter when another is shown
-        self.push_screen("overview")
+        self._themes.apply()
+        self.set_class(self.ascii_only, "ascii")
+        self.push_screen(self._place("overview"))
+        self._history, self._at = [Location("overview")], 0
         self._watch()
         if self._service is not None:
             self._serve(self._service)
+        self._themes.watch()
 
     def reload(self) -> None:
         """Have the current screen read and shown again, soon."""
@@ -164,36 +259,26 @@ class SpokeApp(App[None]):
             self.db.wake.remove(waiter)
 
     async def _show(self) -> None:
-        screen = self.screen
-        if isinstance(screen, View) and screen.is_mounted:
+        screen = self._view()
+        if screen is not None and screen.is_mounted:
+            await self._read_link()
             await screen.reload()
-            await self._show_link(screen)
 
-    async def _show_link(self, screen: View) -> None:
+    def _view(self) -> View | None:
+        """The topmost view: what is seen, under a question."""
+        return next((one for one in reversed(self.screen_stack) if isinstance(one, View)), None)
+
+    async def _read_link(self) -> None:
         try:
             link = await self.db.read(read_status)
         except EngineError:
             return  # the screen says it already
         running = await asyncio.to_thread(lambda: self.services_running)
-        line = self.plain(" " + link_line(link, self.now_ms(), running=running, ascii_only=self.ascii_only))
-        bar = screen.query_one("#link", Static)
-        if str(bar.content) != line:
-            bar.update(line)
+        self.link_text = link_line(link, self.now_ms(), running=running, ascii_only=self.ascii_only)
 
     @work(exclusive=True, group="service")
     async def _serve(self, service: Service) -> None:
         await service(asyncio.Event())
-
-    def open_session(self, session_id: str) -> None:
-        """Show a session's waterfall above the current screen."""
-        self.push_screen(SessionView(session_id))
-
-    def action_view(self, name: str) -> None:
-        """Switch to one of the main screens."""
-        while len(self.screen_stack) > 2:
-            self.pop_screen()
-        if self.screen is not self._views[name]:
-            self.switch_screen(name)
 
     def on_resize(self, event: Resize) -> None:
         """Below the least size, say so instead of drawing rubbish."""
@@ -207,3 +292,122 @@ class SpokeApp(App[None]):
             self.call_after_refresh(lambda: screen.say(event.size.width, event.size.height))
         else:
             self.reload()
+
+    # -- going ---------------------------------------------------------------------------------------------------------
+
+    def _place(self, name: str) -> View:
+        """The screen of a place; kept with cursor and filter when another is shown."""
+        if name not in self._made:
+            found = place(name)
+            assert found is not None, name
+            self._made[name] = found.make()
+            self.install_screen(self._made[name], name)
+        return self._made[name]
+
+    def _go(self, where: Location) -> None:
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+        thing = noun(where.name)
+        if thing is not None and where.argument is not None:
+            self.push_screen(thing.make(where.argument))
+        elif self.screen is not self._place(where.name):
+            self.switch_screen(where.name)
+
+    def visit(self, where: Location) -> None:
+        """Go somewhere, and remember it in the history."""
+        if self._at < 0 or self._history[self._at] != where:
+            del self._history[self._at + 1 :]
+            self._history.append(where)
+            self._at += 1
+        self._go(where)
+
+    def open_noun(self, name: str, argument: str) -> None:
+        """Show a thing above the place that it was opened from."""
+        thing = noun(name)
+        assert thing is not None, name
+        del self._history[self._at + 1 :]
+        self._history.append(Location(name, argument))
+        self._at += 1
+        self.push_screen(thing.make(argument))
+
+    def open_session(self, session_id: str) -> None:
+        """Show a session's waterfall above the current screen."""
+        self.open_noun("session", session_id)
+
+    def back(self) -> None:
+        """Close the topmost screen."""
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+
+    def action_go(self, name: str) -> None:
+        """Switch to one of the places."""
+        found = place(name)
+        if found is None or (found.hub and not self.hub):
+            self.notify(f"{name}: this is not the data directory of a hub", severity="warning")
+            return
+        self.visit(Location(name))
+
+    def action_open_noun(self, name: str, argument: str) -> None:
+        """Go to a thing from the palette."""
+        self.open_noun(name, argument)
+
+    def action_history(self, step: int) -> None:
+        """Walk the history."""
+        if not 0 <= self._at + step < len(self._history):
+            self.notify("the history ends here")
+            return
+        self._at += step
+        self._go(self._history[self._at])
+
+    def action_previous(self) -> None:
+        """The view before this one; again: back to this one."""
+        if self._at < 1:
+            self.notify("there is no view before this one")
+            return
+        self.visit(self._history[self._at - 1])
+
+    def action_times(self) -> None:
+        """The next format of times."""
+        self.time_format = FORMATS[(FORMATS.index(self.time_format) + 1) % len(FORMATS)]
+        self.notify(f"times: {self.time_format}")
+        self.reload()
+
+    def action_repaint(self) -> None:
+        """Paint everything anew: another program wrote over the terminal."""
+        self.refresh(repaint=True, layout=True)
+
+    def action_use_theme(self, name: str) -> None:
+        """Another theme, until the end; `[ui] theme` makes it stay."""
+        self.theme = name
+
+    @work
+    async def action_palette(self) -> None:
+        """Everything that can be done now."""
+        from app.tui.palette import Palette
+
+        view = self._view()
+        if view is None or isinstance(self.screen, Palette):
+            return
+        chosen = await self.push_screen_wait(Palette(view))
+        if chosen is not None:
+            await self.run_action(chosen.action, chosen.owner)
+
+    def _fatal_error(self) -> None:
+        """An error that nobody caught: into the log with its traceback, one line for the person (`failure`)."""
+        self.failure = self._exception
+        log.error("the terminal UI ends", exc_info=self._exception)
+        self._close_messages_no_wait()
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Run an action; one that is not possible now says why instead (reference/ux.md row 10)."""
+        target, name, _ = self._parse_action(action, default_namespace or self, namespaces)
+        reason = target.why_not(name) if isinstance(target, View) else None
+        if reason is not None:
+            self.notify(f"{name.replace('_', ' ')}: {reason}", severity="warning")
+            return True
+        return await super().run_action(action, default_namespace, namespaces)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from textual.app import ComposeResult
-from textual.binding import Binding
 
-from app.tui.line_list import LineList
+from app.tui.lines.line_list import LineList
+from app.tui.verbs import shown_keys, verbs_of
 from app.tui.view import View
 from app.views.text import fit
 
@@ -15,11 +15,10 @@ from app.views.text import fit
 class Help(View):
     """The keys of the screen that it was called from."""
 
-    hints = "esc back"
-
     def __init__(self, about: View) -> None:
         super().__init__()
         self._about = about
+        self.place = None
 
     def compose_body(self) -> ComposeResult:
         """One list of keys."""
@@ -27,23 +26,14 @@ class Help(View):
 
     async def load(self) -> None:
         """Collect the bindings."""
-        self.set_title(f" keys of {type(self._about).__name__.removesuffix('View').lower()}")
-        rows = [f"  {fit(keys, 24)} {text}" for keys, text in key_table(self._about) if self.matches(f"{keys} {text}")]
+        self.set_title(f"keys of {type(self._about).__name__.removesuffix('View').lower()}")
+        rows = [f" {fit(keys, 24)} {text}" for keys, text in self.keys() if self.matches(f"{keys} {text}")]
         self.query_one(LineList).show(rows)
 
-    def leave(self) -> None:
-        """Back."""
-        self.app.pop_screen()
-
-
-def key_table(view: View) -> Iterator[tuple[str, str]]:
-    """Keys and what they do: the list's, the screen's, the application's."""
-    seen: set[str] = set()
-    for owner in (LineList, *type(view).__mro__, *type(view.app).__mro__):
-        for binding in getattr(owner, "BINDINGS", ()) if "BINDINGS" in vars(owner) else ():
-            if isinstance(binding, Binding) and binding.description and binding.action not in seen:
-                seen.add(binding.action)
-                yield (
-                    binding.key.replace("question_mark", "?").replace("slash", "/").replace(",", " "),
-                    binding.description,
-                )
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """Keys, what they do, and why they do not when they cannot now."""
+        for verb in verbs_of(self._about):
+            name = verb.binding.action.partition("(")[0]
+            reason = self._about.why_not(name) if verb.owner is self._about else None
+            text = verb.binding.description + (f"   ({reason})" if reason else "")
+            yield shown_keys(verb.binding, self.spoke.keymap), text

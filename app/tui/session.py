@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from app.tui.detail import Detail
-from app.tui.line_list import LineList
+from app.tui.lines.line_list import LineList
 from app.tui.style import call_style
 from app.tui.view import View
 from app.views.calls import Call, call_attributes, read_calls
@@ -33,11 +33,10 @@ class SessionView(View):
     """A row a call: state, tree and name, duration, bar."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space,left,right", "fold", "fold"),
-        Binding("e", "error(1)", "next failed"),
-        Binding("E", "error(-1)", "previous failed", show=False),
+        Binding("space,left,right", "fold", "fold", id="session.fold"),
+        Binding("e", "error(1)", "next failed", id="session.next_error"),
+        Binding("E", "error(-1)", "previous failed", show=False, id="session.previous_error"),
     ]
-    hints = "enter detail  space fold  e next failed  / filter  y copy id  ? help  esc back"
 
     def __init__(self, session_id: str) -> None:
         super().__init__()
@@ -67,7 +66,7 @@ class SessionView(View):
         session, calls = await self.spoke.db.read(self._read)
         width = self.query_one(LineList).size.width or self.size.width
         ascii_only = self.spoke.ascii_only
-        self.set_title(" " + title_line(session, calls, max(20, self.size.width - 2), ascii_only=ascii_only).rstrip())
+        self.set_title(title_line(session, calls, max(20, self.size.width - 2), ascii_only=ascii_only).rstrip())
         shown = [call for call in calls if self.matches(f"{call.operation_id} {call.status} {call.error or ''}")]
         self._fall = layout(shown, self.spoke.now_ms(), self._folded)
         self._names = name_width(self._fall, width)
@@ -82,7 +81,7 @@ class SessionView(View):
 
     def leave(self) -> None:
         """Back to the list."""
-        self.app.pop_screen()
+        self.spoke.back()
 
     def action_fold(self) -> None:
         """Fold or unfold the call under the cursor."""

@@ -1,62 +1,138 @@
-"""What all screens share: a title, a body, the state of the link, the keys; filter, help, copy; errors as a panel."""
+"""What all screens share: title, tabs, body, filter, keys; loading, empty and failed; verbs that may be disabled.
+
+docs/tui.md shows how to write one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.css.query import NoMatches
+from textual.events import Resize
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Input, Static
 
-from app.views.text import safe
+from app.tui.lines.line_list import LineList
+from app.tui.verbs import shown_keys, verbs_of
+from app.views.filter import Filter, parse_filter
+from app.views.text import clip, fit, safe
 from storage.engine import EngineError
 
 if TYPE_CHECKING:
     from app.tui.app import SpokeApp
 
+LOADING_S = 0.15
+"""What is read faster than this shows no sign of it."""
+LEAST_TITLE = 24
+
 
 class View(Screen[None]):
-    """A screen. Subclasses give the body and `load`, which reads what it shows, never on the event loop."""
+    """A screen. Subclasses give the body and `load`, which reads what it shows, never on the event loop.
+
+    A verb that is not possible now gives its reason in a method `why_not_NAME`, for the action `action_NAME`; pressing
+    the key says it, the palette shows it. Verbs in `WRITES` are disabled as a whole when the TUI is read-only.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", key_display="/"),
-        Binding("question_mark,f1", "help", "help", key_display="?"),
-        Binding("y", "copy", "copy id", show=False),
-        Binding("escape", "back", "back", show=False),
+        Binding("slash", "filter", "filter", key_display="/", id="view.filter"),
+        Binding("question_mark,f1", "help", "help", key_display="?", id="view.help"),
+        Binding("y", "copy", "copy", show=False, id="view.copy"),
+        Binding("escape", "back", "back", show=False, id="view.back"),
     ]
-
-    title_text = ""
-    hints = ""
+    WRITES: ClassVar[frozenset[str]] = frozenset()
+    FIELDS: ClassVar[tuple[str, ...]] = ()
+    """What a filter may say `field:value` of, beside the columns of a table."""
+    place: str | None = None
+    """The tab that is lit while the screen is shown."""
 
     def __init__(self) -> None:
         super().__init__()
         self.filter_text = ""
+        self.crumb = ""
+        self._said: dict[str, str] = {}
+        self._typing: Timer | None = None
 
     @property
     def spoke(self) -> SpokeApp:
         """The application."""
         return cast("SpokeApp", self.app)
 
+    # -- the frame -----------------------------------------------------------------------------------------------------
+
     def compose(self) -> ComposeResult:
-        """Title, body, filter, link state, keys."""
-        yield Static(self.title_text, id="title", classes="bar", markup=False)
+        """Title with the state of the link, tabs, body, filter, keys."""
+        yield Static("", id="title", classes="bar", markup=False)
+        yield Static("", id="tabs", classes="bar", markup=False)
         with Vertical(id="body"):
             yield from self.compose_body()
         yield Static("", id="error", markup=False)
-        yield Input(placeholder="filter: words that must occur; !word must not", id="filter", compact=True)
-        yield Static("", id="link", classes="bar", markup=False)
-        yield Static(self.hints, id="keys", classes="bar", markup=False)
+        yield Input(placeholder=self._filter_help(), id="filter", compact=True)
+        yield Static("", id="keys", classes="bar", markup=False)
 
     def compose_body(self) -> ComposeResult:
         """What the screen shows."""
         raise NotImplementedError
 
     async def load(self) -> None:
-        """Read and show; called when the screen opens and after every commit that may matter."""
+        """Read and show; called when the screen opens and after every commit that may matter.
+
+        Raises:
+            EngineError: it cannot be read; the frame shows why and what to do.
+        """
         raise NotImplementedError
+
+    def field_names(self) -> tuple[str, ...]:
+        """The fields that a filter may name."""
+        return self.FIELDS
+
+    def _filter_help(self) -> str:
+        names = " ".join(f"{name}:" for name in self.field_names())
+        return f"filter: word !not ~fuzzy {names}".rstrip()
+
+    def say(self, id: str, text: str) -> None:
+        """Change a line of the frame, or a `Static` of the body, when it differs: what is equal is not painted."""
+        if self._said.get(id) != text:
+            self._said[id] = text
+            self.query_one(f"#{id}", Static).update(text)
+
+    def set_title(self, text: str) -> None:
+        """Say in the first line what is shown here."""
+        self.crumb = text
+        self.paint_frame()
+
+    def paint_frame(self) -> None:
+        """Title, tabs and keys, as they are now."""
+        width, app = self.size.width or 80, self.spoke
+        arrow = " > " if app.ascii_only else " ▸ "
+        left = f" spoke{arrow}{app.node_name}{arrow}{self.crumb}"
+        if self.filter_text:
+            left += f"  / {safe(self.filter_text)}"
+        if app.read_only:
+            left += "  READ-ONLY"
+        right = app.link_text + " "
+        if cell_len(left) + cell_len(right) + 1 > width:  # the word alone; the overview and `:sync` have the rest
+            right = clip(app.link_text.partition(" · ")[0], width - LEAST_TITLE) + " "
+        self.say("title", app.plain(fit(left, width - cell_len(right)) + right))
+        self.say("tabs", app.plain(app.tabs(self.place, width)))
+        self.say("keys", app.plain(fit(" " + "  ".join(self.hints(width)), width)))
+
+    def hints(self, width: int) -> Iterator[str]:
+        """The keys that matter here, as many as fit: those of the list, of the screen, of the application."""
+        left = width - 2
+        for verb in verbs_of(self):
+            text = f"{shown_keys(verb.binding, self.spoke.keymap, first=True)} {verb.binding.description}"
+            if not verb.binding.show or left < cell_len(text):
+                continue
+            left -= cell_len(text) + 2
+            yield text
+
+    # -- states --------------------------------------------------------------------------------------------------------
 
     def on_screen_resume(self) -> None:
         """Opened, or come back to: show what is there now."""
@@ -64,37 +140,58 @@ class View(Screen[None]):
 
     async def reload(self) -> None:
         """Load, and turn a database that cannot be read into a panel that says what to do."""
+        slow = self.set_timer(LOADING_S, lambda: self.add_class("loading"))
         try:
             await self.load()
         except EngineError as error:
-            self.query_one("#error", Static).update(
-                f"This cannot be shown.\n\nwhy   {safe(str(error))}\ndo    {error.hint or 'look at the log'}"
-            )
-            self.add_class("failed")
+            self.show_error(error)
         except NoMatches:
             if self.is_attached:
                 raise
             # closed while its data was read: there is nobody to show it to
         else:
             self.remove_class("failed")
+            self.paint_frame()
+        finally:
+            slow.stop()
+            self.remove_class("loading")
 
-    def set_title(self, text: str) -> None:
-        """Change the title line, when it differs."""
-        shown = text + (f"   / {self.filter_text}" if self.filter_text else "")
-        if shown != self.title_text:
-            self.title_text = shown
-            self.query_one("#title", Static).update(shown)
+    def show_error(self, error: EngineError) -> None:
+        """Say what happened, why, what to do and where to look."""
+        lines = [
+            "This cannot be shown.",
+            "",
+            f"why   {safe(str(error))}",
+            f"do    {safe(error.hint or 'look at the log')}",
+            f"id    {type(error).__name__}",
+        ]
+        if self.spoke.log_file is not None:
+            lines.append(f"log   {safe(str(self.spoke.log_file))}")
+        self.say("error", "\n".join(lines))
+        self.add_class("failed")
+        self.paint_frame()
+
+    def on_resize(self, event: Resize) -> None:
+        """Another width: the frame is laid out anew."""
+        self.paint_frame()
+
+    # -- verbs ---------------------------------------------------------------------------------------------------------
+
+    def why_not(self, action: str) -> str | None:
+        """Why an action of this screen is not possible now; None when it is."""
+        if self.spoke.read_only and action in self.WRITES:
+            return "this terminal UI is read-only (--read-only)"
+        reason = getattr(self, f"why_not_{action}", None)
+        return None if reason is None else cast("str | None", reason())
+
+    @property
+    def wanted(self) -> Filter:
+        """The filter as it is typed now."""
+        return parse_filter(self.filter_text, self.field_names())
 
     def matches(self, text: str) -> bool:
-        """Whether a row passes the filter: every word occurs in it, every !word does not."""
-        lowered = text.lower()
-        for word in self.filter_text.lower().split():
-            wanted = not word.startswith("!")
-            if (word.removeprefix("!") in lowered) is not wanted:
-                return False
-        return True
-
-    # -- keys ------------------------------------------------------------------------------------------------------
+        """Whether a line of text passes the filter."""
+        return self.wanted.matches(text, {})
 
     def action_filter(self) -> None:
         """Type a filter."""
@@ -103,38 +200,51 @@ class View(Screen[None]):
         box.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter as it is typed."""
+        """Filter as it is typed, when the typing pauses."""
+        if event.input.id != "filter":
+            return
+        event.stop()
         self.filter_text = event.value
-        self.spoke.reload()
+        if self._typing is not None:
+            self._typing.stop()
+        if self.spoke.debounce_s:
+            self._typing = self.set_timer(self.spoke.debounce_s, self.spoke.reload)
+        else:
+            self.spoke.reload()
 
-    def on_input_submitted(self) -> None:
+    def on_input_submitted(self, event: Input.Submitted) -> None:
         """Keep the filter and go back to the list."""
-        self._close_filter()
-
-    def _close_filter(self) -> None:
-        box = self.query_one("#filter", Input)
-        if not box.value:
-            box.remove_class("open")
-        self.focus_list()
+        if event.input.id == "filter":
+            event.stop()
+            if not event.input.value:
+                event.input.remove_class("open")
+            self.focus_list()
 
     def focus_list(self) -> None:
         """Give the keys back to the list."""
-        from app.tui.line_list import LineList
-
-        self.query(LineList).first().focus()
+        for found in self.query(LineList):
+            if found.display:
+                found.focus()
+                return
 
     def action_back(self) -> None:
-        """Esc: first the filter goes, then the screen."""
+        """Esc: first the filter goes, then the marks, then the screen."""
         box = self.query_one("#filter", Input)
+        marked = [found for found in self.query(LineList) if found.marks]
         if box.value or box.has_focus:
             box.value = ""
             box.remove_class("open")
             self.focus_list()
+        elif marked:
+            for found in marked:
+                found.mark(set())
         else:
             self.leave()
 
     def leave(self) -> None:
-        """What Esc does when there is no filter; top screens stay."""
+        """What Esc does when there is nothing to clear: back to what was shown before; the first screens stay."""
+        if self.place is None:
+            self.spoke.back()
 
     def action_help(self) -> None:
         """Show every key of this screen."""
@@ -144,12 +254,7 @@ class View(Screen[None]):
 
     def action_copy(self) -> None:
         """Copy what the cursor is on."""
-        text = self.copy_text()
-        if text:
-            self.app.copy_to_clipboard(text)
-            self.notify(f"copied {len(text)} characters")
-        else:
-            self.notify("nothing to copy: the list is empty")
+        self.spoke.copy(self.copy_text())
 
     def copy_text(self) -> str:
         """What `y` copies."""

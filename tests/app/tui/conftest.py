@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from app.services.projector import catch_up
 from app.tui.app import SpokeApp
+from app.tui.appearance import Appearance
 from storage.engine import Database
 from storage.tenants import open_tenant_database
 
@@ -39,6 +42,12 @@ async def settle(pilot: Pilot[None]) -> None:
     assert isinstance(app, SpokeApp)
     await app.idle()
     await pilot.pause()
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
+    """Wait until something is so, at most as long as a test may take."""
+    while not condition():
+        await pilot.pause(0.01)
 
 
 def event(kind: str, request_id: str, second: float, **more: object) -> dict[str, object]:
@@ -92,5 +101,14 @@ def filled(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-def app_on(db: Database, *, ascii_only: bool = False) -> SpokeApp:
-    return SpokeApp(db, node_name="edge-1", ascii_only=ascii_only, now_ms=lambda: NOW_MS, repaint_s=0)
+def app_on(db: Database, *, ascii_only: bool = False, **more: Any) -> SpokeApp:
+    """A TUI with a clock that stands still and no pauses; `more` is for `SpokeApp`."""
+    settings: dict[str, Any] = {
+        "node_name": "edge-1",
+        "appearance": Appearance(ascii_only=ascii_only),
+        "now_ms": lambda: NOW_MS,
+        "zone": UTC,
+        "repaint_s": 0,
+        "debounce_s": 0,
+    }
+    return SpokeApp(db, **(settings | more))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.tui.app import SpokeApp
-from app.tui.line_list import LineList
+from app.tui.lines.line_list import LineList
 from app.tui.session import SessionView
 from app.tui.view import View
 from storage.engine import Database
@@ -20,7 +20,7 @@ SIZES = [(80, 24), (100, 30)]
 async def test_main_screens(tenant: Database, filled: Database, size: tuple[int, int], state: str) -> None:
     app = app_on(tenant if state == "empty" else filled)
     async with app.run_test(size=size) as pilot:
-        for key, name in (("1", "overview"), ("2", "sessions"), ("3", "streams")):
+        for key, name in (("1", "overview"), ("2", "sessions"), ("4", "streams")):
             await pilot.press(key)
             await settle(pilot)
             check_golden(app, f"{name}-{state}-{size[0]}x{size[1]}")
@@ -82,12 +82,12 @@ async def test_the_state_of_the_link_is_words_on_every_screen(filled: Database, 
             error="the hub answered 401" if state == "refused" else None,
             hint="make a key" if state == "refused" else None,
         )
-    app = SpokeApp(filled, node_name="edge-1", daemon_running=lambda: True, now_ms=lambda: NOW_MS, repaint_s=0)
+    app = app_on(filled, daemon_running=lambda: True)
     async with app.run_test(size=(80, 24)) as pilot:
-        for key in "123":
+        for key in "124":
             await pilot.press(key)
             await settle(pilot)
-            assert words in frame(app).splitlines()[-2]
+            assert words in frame(app).splitlines()[0]
 
 
 async def test_the_filter_is_live_and_letters_in_it_are_no_keys(filled: Database) -> None:
@@ -98,16 +98,18 @@ async def test_the_filter_is_live_and_letters_in_it_are_no_keys(filled: Database
         assert "No session matches the filter" in frame(app)
         await pilot.press("escape")
         await settle(pilot)
-        assert "sessions  2 of 2" in frame(app)
+        assert "▸ sessions 2 " in frame(app)
         await pilot.press("slash", *"build", "enter")
         await settle(pilot)
-        assert "sessions  1 of 2   / build" in frame(app)
+        assert "▸ sessions 1 of 2  / build" in frame(app)
 
 
 async def test_new_events_show_up_without_a_key(filled: Database) -> None:
     app = app_on(filled)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("3")
+        await pilot.press("4")
+        await settle(pilot)
+        await pilot.press("enter")
         await settle(pilot)
         filled.stream("call-protocol").publish({"type": "call.aborted", "requestId": "c4"})
         await settle(pilot)
@@ -117,7 +119,11 @@ async def test_new_events_show_up_without_a_key(filled: Database) -> None:
 async def test_pause_holds_the_list(filled: Database) -> None:
     app = app_on(filled)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("3", "p")
+        await pilot.press("4")
+        await settle(pilot)
+        await pilot.press("enter")
+        await settle(pilot)
+        await pilot.press("p")
         await settle(pilot)
         filled.stream("call-protocol").publish({"type": "call.aborted", "requestId": "c4"})
         await settle(pilot)
@@ -138,7 +144,7 @@ async def test_pause_holds_the_list(filled: Database) -> None:
         (["G", "g"], 0),
         (["end", "home"], 0),
         (["k"], 0),
-        (["ctrl+d"], 20),
+        (["ctrl+d"], 19),
         (["pagedown", "pageup"], 0),
         (["ctrl+d", "ctrl+u"], 0),
     ],
@@ -197,7 +203,7 @@ async def test_help_lists_every_key_of_the_screen(filled: Database) -> None:
         await pilot.press("question_mark")
         await settle(pilot)
         shown = frame(app)
-    for words in ("fold", "next failed", "previous failed", "filter", "quit", "copy id", "page down"):
+    for words in ("fold", "next failed", "previous failed", "filter", "quit", "copy", "page down"):
         assert words in shown
 
 
@@ -230,10 +236,10 @@ async def test_keys_that_cannot_do_anything_say_why(tenant: Database) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("y")
-        await pilot.press("3", "t")
+        await pilot.press("4", "S")
         await pilot.pause()
         said = [notification.message for notification in app._notifications]
-    assert said == ["nothing to copy: the list is empty", "there is no other stream"]
+    assert said == ["nothing to copy: the list is empty", "reverse: sort first: s"]
 
 
 async def test_back_goes_back(filled: Database) -> None:

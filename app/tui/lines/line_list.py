@@ -1,7 +1,8 @@
 """A list of lines that holds any number of rows and repaints only those that changed.
 
 Textual's DataTable, Tree and RichLog repaint everything for a changed cell (16 kB/s at four updates a second,
-`reference/ux.md` section 3), so every live list is one of these.
+`reference/ux.md` section 3), so every live list is one of these: plain (`LineList`), with columns (`Table`) or with
+folded branches (`Tree`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from app.views.text import fit
 T = TypeVar("T")
 
 CURSOR = Style(reverse=True)
+HEADER = Style(bold=True)
 PLAIN = Style()
 
 
@@ -31,27 +33,36 @@ class LineList(ScrollView, Generic[T], can_focus=True):
 
     Args:
         draw: makes a row's text for a width; called for visible rows only.
-        key: identifies a row, so that the cursor stays on it when rows come and go.
+        key: identifies a row, so that cursor and marks stay on it when rows come and go.
         empty: what to show when there is nothing: what this is, why it is empty, what to do.
         style: the colour of a row; never the only sign of anything.
+        follow: stay on the last row as rows are added, until somebody moves up.
     """
 
     DEFAULT_CSS = """
     LineList { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
+    .ascii LineList { scrollbar-size-vertical: 0; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "down", show=False),
-        Binding("k,up", "move(-1)", "up", show=False),
-        Binding("ctrl+d,pagedown", "page(1)", "page down", show=False),
-        Binding("ctrl+u,pageup", "page(-1)", "page up", show=False),
-        Binding("g,home", "top", "first", show=False),
-        Binding("G,end", "bottom", "last", show=False),
-        Binding("enter", "choose", "open"),
+        Binding("j,down", "move(1)", "down", show=False, id="list.down"),
+        Binding("k,up", "move(-1)", "up", show=False, id="list.up"),
+        Binding("ctrl+d,pagedown,ctrl+f", "page(1)", "page down", show=False, id="list.page_down"),
+        Binding("ctrl+u,pageup,ctrl+b", "page(-1)", "page up", show=False, id="list.page_up"),
+        Binding("g,home", "top", "first", show=False, id="list.first"),
+        Binding("G,end", "bottom", "last", show=False, id="list.last"),
+        Binding("enter", "choose", "open", id="list.open"),
     ]
 
     class Chosen(Message):
         """A row was chosen with enter or a click; `row` is what the list lists."""
+
+        def __init__(self, row: Any) -> None:
+            self.row = row
+            super().__init__()
+
+    class Moved(Message):
+        """The cursor is on another row."""
 
         def __init__(self, row: Any) -> None:
             self.row = row
@@ -73,8 +84,12 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         self._empty = empty
         self._style = style
         self._rows: Sequence[T] = ()
+        self._painted: dict[int, tuple[int, str]] = {}
+        """What stands on each line of the screen: a row that is the same may read otherwise now (its age)."""
         self._loaded = False  # until the first rows came, nobody knows whether the list is empty
         self.cursor = 0
+        self.marks: set[object] = set()
+        """Keys of the marked rows; a key whose row is gone is forgotten at the next `show`."""
         self._follows = follow
         self.follow = follow
         """Stay on the last row as rows are added."""
@@ -89,6 +104,30 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         """The row under the cursor."""
         return self._rows[self.cursor] if self._rows else None
 
+    @property
+    def marked(self) -> list[T]:
+        """The marked rows, in the order of the list; without marks the row under the cursor."""
+        if self.marks:
+            return [row for row in self._rows if self._key(row) in self.marks]
+        return [] if self.selected is None else [self.selected]
+
+    @property
+    def below(self) -> int:
+        """Rows below the last one that is seen."""
+        return max(0, len(self._rows) - self.scroll_offset.y - self._height)
+
+    # -- what subclasses add -----------------------------------------------------------------------------------------
+
+    def header_line(self, width: int) -> str | None:
+        """A line that stays above the rows; None: there is none."""
+        return None
+
+    def line_of(self, row: T, width: int) -> str:
+        """A row's text."""
+        return self._draw(row, width)
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
     def show(self, rows: Sequence[T], *, empty: Sequence[str] | None = None) -> None:
         """Replace the rows; the cursor stays on its row, and only lines that differ are painted."""
         if not self._loaded:
@@ -100,18 +139,18 @@ class LineList(ScrollView, Generic[T], can_focus=True):
             self.refresh()
         kept = self._position_of(before[self.cursor], rows) if before else 0
         top = self.scroll_offset.y
-        old = [self._text(before, line, width) for line in range(top, top + self.size.height)]
         old_cursor = self.cursor
         self._rows = rows
+        if self.marks:
+            self.marks &= {self._key(row) for row in rows}
         self.cursor = max(0, len(rows) - 1) if self.follow else min(kept, max(0, len(rows) - 1))
-        self.virtual_size = Size(width, len(rows))
-        if not before or not rows:
+        self.virtual_size = Size(width, len(rows) + self._top)
+        if bool(before) is not bool(rows):
             self.refresh()
         else:
-            for number, text in enumerate(old):
-                line = top + number
+            for line in range(top, top + self._height):
                 cursor_moved = self.cursor != old_cursor and line in (old_cursor, self.cursor)
-                if cursor_moved or text != self._text(rows, line, width):
+                if cursor_moved or self._painted.get(line - top, (line, "")) != (line, self._text(rows, line, width)):
                     self._refresh_line(line)
         if self.cursor != old_cursor or self.follow:
             self._scroll_to_cursor()
@@ -123,12 +162,32 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         return next((i for i, candidate in enumerate(rows) if self._key(candidate) == wanted), self.cursor)
 
     def _text(self, rows: Sequence[T], line: int, width: int) -> str:
-        return fit(self._draw(rows[line], width), width) if 0 <= line < len(rows) else ""
+        if not 0 <= line < len(rows):
+            return ""
+        mark = "*" if self.marks and self._key(rows[line]) in self.marks else " "
+        return mark + fit(self.line_of(rows[line], width - 1), width - 1)
+
+    # -- painting ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _top(self) -> int:
+        """Lines that the header takes."""
+        return 0 if self.header_line(self.size.width - 1) is None else 1
+
+    @property
+    def _height(self) -> int:
+        return max(1, self.size.height - self._top)
 
     def render_line(self, y: int) -> Strip:
         """Draw one visible line."""
         width = self.size.width
+        top = self._top
+        if y < top:
+            style = self.rich_style + HEADER
+            return Strip([Segment(" " + fit(self.header_line(width - 1) or "", width - 1), style)], width)
+        y -= top
         line = self.scroll_offset.y + y
+        self._painted.pop(y, None)
         if not self._rows:
             text = self._empty[y] if self._loaded and y < len(self._empty) else ""
             return Strip([Segment(fit(text, width), self.rich_style)], width)
@@ -137,7 +196,29 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         style = self.rich_style + self._style(self._rows[line])
         if line == self.cursor:
             style += CURSOR
-        return Strip([Segment(self._text(self._rows, line, width), style)], width)
+        text = self._text(self._rows, line, width)
+        self._painted[y] = line, text
+        return Strip([Segment(text, style)], width)
+
+    def _refresh_line(self, line: int) -> None:
+        y = line - self.scroll_offset.y
+        if 0 <= y < self._height:
+            self.refresh(Region(0, y + self._top, self.size.width, 1))
+
+    def _scroll_to_cursor(self) -> None:
+        top, height = self.scroll_offset.y, self._height
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
+        elif self.cursor >= top + height:
+            self.scroll_to(y=self.cursor - height + 1, animate=False, force=True, immediate=True)
+
+    def on_resize(self) -> None:
+        """Widths changed: every line is drawn anew."""
+        self.virtual_size = Size(self.size.width, len(self._rows) + self._top)
+        self.refresh()
+        self._scroll_to_cursor()
+
+    # -- keys --------------------------------------------------------------------------------------------------------
 
     def move_to(self, position: int) -> None:
         """Put the cursor on a row."""
@@ -145,9 +226,20 @@ class LineList(ScrollView, Generic[T], can_focus=True):
             return
         before = self.cursor
         self.cursor = max(0, min(position, len(self._rows) - 1))
-        self._refresh_line(before)
-        self._refresh_line(self.cursor)
-        self._scroll_to_cursor()
+        if self.cursor != before:
+            self._refresh_line(before)
+            self._refresh_line(self.cursor)
+            self._scroll_to_cursor()
+            self.post_message(self.Moved(self._rows[self.cursor]))
+
+    def mark(self, keys: set[object]) -> None:
+        """Make these the marked rows."""
+        self.marks = keys
+        self.refresh()
+
+    def key_of(self, row: T) -> object:
+        """What identifies a row."""
+        return self._key(row)
 
     def action_move(self, step: int) -> None:
         """One row up or down; moving up ends following."""
@@ -158,7 +250,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
     def action_page(self, pages: int) -> None:
         """A page up or down."""
         self.follow = False
-        self.move_to(self.cursor + pages * max(1, self.size.height - 1))
+        self.move_to(self.cursor + pages * max(1, self._height - 1))
 
     def action_top(self) -> None:
         """The first row."""
@@ -177,25 +269,10 @@ class LineList(ScrollView, Generic[T], can_focus=True):
 
     def on_click(self, event: Click) -> None:
         """Choose by mouse: the first click moves the cursor, a click on the cursor opens."""
-        y = event.y + self.scroll_offset.y
+        y = event.y - self._top + self.scroll_offset.y
+        if event.y < self._top:
+            return
         if y == self.cursor:
             self.action_choose()
         elif 0 <= y < len(self._rows):
             self.move_to(y)
-
-    def on_resize(self) -> None:
-        """Widths changed: every line is drawn anew."""
-        self.virtual_size = Size(self.size.width, len(self._rows))
-        self.refresh()
-
-    def _refresh_line(self, line: int) -> None:
-        y = line - self.scroll_offset.y
-        if 0 <= y < self.size.height:
-            self.refresh(Region(0, y, self.size.width, 1))
-
-    def _scroll_to_cursor(self) -> None:
-        top, height = self.scroll_offset.y, max(1, self.size.height)
-        if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
-        elif self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, force=True, immediate=True)

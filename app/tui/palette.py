@@ -1,0 +1,173 @@
+"""The palette: everything that can be done now, and what cannot with the reason; `:noun id` goes there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
+from textual.dom import DOMNode
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from app.tui.lines.line_list import LineList
+from app.tui.places import NOUNS, PLACES, noun
+from app.tui.verbs import shown_keys, verbs_of
+from app.tui.view import View
+from app.views.filter import near
+from app.views.text import fit, safe
+
+if TYPE_CHECKING:
+    from app.tui.app import SpokeApp
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something to do: an action of a node, or a typed command. With a reason it cannot be done now."""
+
+    text: str
+    keys: str
+    action: str
+    owner: DOMNode | None
+    reason: str | None = None
+
+
+class Palette(ModalScreen[Entry | None]):
+    """A line to type in and what matches it."""
+
+    DEFAULT_CSS = """
+    Palette { align: left top; background: transparent; }
+    Palette > #typed { width: 100%; background: $panel; }
+    Palette > #hint { width: 100%; height: 1; background: $panel; color: $text-muted; }
+    Palette > LineList { height: auto; max-height: 16; width: 100%; background: $panel; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "cancel", id="palette.cancel"),
+        Binding("down,ctrl+n", "move(1)", "next", show=False, id="palette.next"),
+        Binding("up", "move(-1)", "previous", show=False, id="palette.previous"),
+        Binding("tab", "complete", "complete", show=False, priority=True, id="palette.complete"),
+    ]
+
+    def __init__(self, about: View, typed: str = "") -> None:
+        super().__init__()
+        self._typed = typed
+        self._entries = entries(about)
+        self._names: dict[str, list[str]] = {}
+
+    def compose(self) -> ComposeResult:
+        """The line, its help, the entries."""
+        yield Input(self._typed, placeholder=": what to do", id="typed", compact=True, select_on_focus=False)
+        yield Static(
+            "a verb, a place, or: session ID, theme NAME, q   tab completes, esc leaves", id="hint", markup=False
+        )
+        yield LineList[Entry](_line, lambda entry: (entry.text, entry.action), ("  nothing matches",))
+
+    def on_mount(self) -> None:
+        """Everything, until something is typed."""
+        self.query_one(LineList).can_focus = False
+        self._narrow(self._typed)
+        self._read_names()
+
+    @work
+    async def _read_names(self) -> None:
+        """What the nouns are called, for tab; read while the person types."""
+        app = cast("SpokeApp", self.app)
+        self._names = await app.db.read(lambda snapshot: {one.name: one.names(snapshot) for one in NOUNS})
+        try:
+            self._narrow(self.query_one("#typed", Input).value)
+        except NoMatches:
+            return  # chosen already
+
+    def _narrow(self, typed: str) -> None:
+        lines = self.query_one(LineList)
+        rows = self._matching(typed.lstrip(":"))
+        lines.show(rows)
+        lines.move_to(0)
+        lines.styles.height = max(1, min(16, len(rows)))
+
+    def _matching(self, typed: str) -> list[Entry]:
+        word, space, argument = typed.partition(" ")
+        known = noun(word)
+        if known is not None and space:
+            names = near(argument, self._names.get(word, ())) or [argument]
+            return [Entry(f"{word} {name}", "", f"open_noun({word!r}, {name!r})", self.app) for name in names[:200]]
+        if word == "theme" and space:
+            names = near(argument, sorted(self.app.available_themes))
+            return [Entry(f"theme {name}", "", f"use_theme({name!r})", self.app) for name in names]
+        by_text = {entry.text: entry for entry in reversed(self._entries)}
+        return [by_text[text] for text in near(typed, list(dict.fromkeys(entry.text for entry in self._entries)))]
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Narrow as it is typed."""
+        self._narrow(event.value)
+
+    def action_move(self, step: int) -> None:
+        """Another entry."""
+        self.query_one(LineList).action_move(step)
+
+    def action_complete(self) -> None:
+        """Take the text of the entry under the cursor."""
+        row = self.query_one(LineList).selected
+        if row is not None:
+            box = self.query_one("#typed", Input)
+            box.value = row.text + (" " if row.action == "" else "")
+            box.cursor_position = len(box.value)
+
+    def on_input_submitted(self) -> None:
+        """Do it, or say why not."""
+        self._choose(self.query_one(LineList).selected)
+
+    def on_line_list_chosen(self, message: LineList.Chosen) -> None:
+        """Chosen by mouse."""
+        self._choose(message.row)
+
+    def _choose(self, entry: Entry | None) -> None:
+        if entry is None:
+            self.notify("nothing matches; esc leaves")
+        elif entry.reason is not None:
+            self.notify(f"{entry.text}: {entry.reason}", severity="warning")
+        elif entry.action == "":
+            self.action_complete()
+        else:
+            self.dismiss(entry)
+
+
+def _line(entry: Entry, width: int) -> str:
+    keys = fit(entry.keys, 8)
+    reason = f"  ({entry.reason})" if entry.reason else ""
+    return safe(f"  {keys} {entry.text}{reason}")
+
+
+def entries(view: View) -> list[Entry]:
+    """What the palette offers over a screen."""
+    app = cast("SpokeApp", view.app)
+    found = [
+        Entry(
+            verb.binding.description,
+            shown_keys(verb.binding, app.keymap, first=True),
+            verb.binding.action,
+            verb.owner,
+            view.why_not(_name(verb.binding.action)) if verb.owner is view else None,
+        )
+        for verb in verbs_of(view)
+        if not verb.binding.action.startswith(("go(", "move(", "page(", "top", "bottom", "palette"))
+    ]
+    found += [
+        Entry(
+            one.name,
+            one.key or "",
+            f"go({one.name!r})",
+            app,
+            "this is not the data directory of a hub" if one.hub and not app.hub else None,
+        )
+        for one in PLACES
+    ]
+    found += [Entry(one.name, "", "", None) for one in NOUNS]
+    return [*found, Entry("theme", "", "", None), Entry("q", "", "quit", app)]
+
+
+def _name(action: str) -> str:
+    return action.partition("(")[0].rpartition(".")[2]

@@ -1,0 +1,107 @@
+"""Where one can go: the tabs, and the things that are named by an id. The only list of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage.engine import Snapshot
+
+if TYPE_CHECKING:
+    from app.tui.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tab: `:name` and its key lead there. `target` is `module:Class`, imported when it is first shown."""
+
+    name: str
+    key: str | None
+    title: str
+    target: str
+    hub: bool = False
+    """Only with the data directory of a hub."""
+
+    def make(self) -> View:
+        """The screen."""
+        view = _import(self.target)()
+        view.place = self.name
+        return view
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """A thing with an id: `:session 01JX` opens it. `names` gives what tab completes, from a snapshot."""
+
+    name: str
+    target: str
+    names: Callable[[Snapshot], list[str]]
+
+    def make(self, argument: str) -> View:
+        """The screen about it."""
+        return _import(self.target)(argument)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where one is: a place, or a thing."""
+
+    name: str
+    argument: str | None = None
+
+
+def _import(target: str) -> Callable[..., View]:
+    module, _, name = target.partition(":")
+    found: Callable[..., View] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _column(sql: str) -> Callable[[Snapshot], list[str]]:
+    return lambda snapshot: [str(row[0]) for row in snapshot.rows(sql)]
+
+
+PLACES: tuple[Place, ...] = (
+    Place("overview", "1", "Overview", "app.tui.overview:OverviewView"),
+    Place("sessions", "2", "Sessions", "app.tui.sessions:SessionsView"),
+    Place("streams", "4", "Streams", "app.tui.streams:StreamsView"),
+    Place("queues", "5", "Queues", "app.tui.queues:QueuesView"),
+    Place("schedules", "9", "Cron", "app.tui.schedules:SchedulesView"),
+    Place("logs", "0", "Logs", "app.tui.logs:LogsView"),
+)
+"""In the order of the tab bar."""
+
+NOUNS: tuple[Noun, ...] = (
+    Noun("session", "app.tui.session:SessionView", _column("SELECT id FROM sessions ORDER BY position DESC LIMIT 500")),
+    Noun("stream", "app.tui.streams:StreamView", _column("SELECT DISTINCT topic FROM _honker_stream ORDER BY topic")),
+    Noun(
+        "queue",
+        "app.tui.queues:QueueView",
+        _column("SELECT queue FROM _honker_live UNION SELECT queue FROM _honker_dead ORDER BY queue"),
+    ),
+)
+
+
+def place(name: str) -> Place | None:
+    """The place of that name."""
+    return next((one for one in PLACES if one.name == name), None)
+
+
+def noun(name: str) -> Noun | None:
+    """The noun of that name."""
+    return next((one for one in NOUNS if one.name == name), None)
+
+
+def tab_bar(lit: str | None, width: int, *, hub: bool) -> str:
+    """The tabs, the one that is shown in brackets; those that do not fit are reached by their key, `:` or ctrl+p."""
+    line = ""
+    for one in PLACES:
+        if one.hub and not hub:
+            continue
+        text = f"{one.key} {one.title}" if one.key else one.title
+        text = f"[{text}]" if one.name == lit else f" {text} "
+        if len(line) + len(text) > width:
+            break
+        line += text
+    return line
