@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 
 
-def write_private(path: Path, text: str, *, replace: bool = True) -> None:
-    """Write a file of mode 0600; it is on disk, under its name, when this returns.
+def write_private(path: Path, text: str, *, replace: bool = True, mode: int = 0o600) -> None:
+    """Write a file of mode 0600, or another; it is on disk, under its name, when this returns.
 
     A crash leaves the old file or the new one, and at most a hidden one beside it that the next writer of this process
     id removes. Links are not followed.
@@ -24,6 +24,7 @@ def write_private(path: Path, text: str, *, replace: bool = True) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+            os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())
         if replace:

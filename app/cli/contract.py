@@ -56,10 +56,11 @@ _GRAPH = "graphId name type status nodeCount edgeCount changedAt"
 _NODE = "key type label status"
 _JOB = "id queue state payload priority attempts maxAttempts createdMs atMs worker error"
 _IMPORTED = "name sessionId calls newEvents new"
+_FOLLOWED = "state current other backup restored reason removed"
 _ASKED = "or requestId, operationId and output where it was executed here"
 
 CONTRACTS: dict[str, Contract] = {
-    "status": _reads("object", "nodeId dataDir daemonPid link sessions activeSessions calls events sizeBytes"),
+    "status": _reads("object", "version nodeId dataDir daemonPid link sessions activeSessions calls events sizeBytes"),
     "tui": _writes(note="looking changes nothing; without a daemon it runs the services"),
     "call": _destroys("object", note=f"{_CALL.replace(' ', ', ')} and input, {_ASKED}"),
     "operations call": _destroys("object", note="as `spoke call`"),
@@ -170,6 +171,10 @@ CONTRACTS: dict[str, Contract] = {
     "hub calls list": _reads("array", f"tenant {_CALL}"),
     "hub calls show": _reads("object", f"{_CALL} input identity result lateResult"),
     "hub calls cancel": _destroys("object", "callId cancelled"),
+    "install status": _reads("object", "version prefix system current previous releases backup service cutOff"),
+    "upgrade": _writes("object", _FOLLOWED),
+    "rollback": _destroys("object", _FOLLOWED, "data that is put back: what was there is moved aside"),
+    "uninstall": _destroys(),
     "paths": _reads("object", "dataDir configFile tenantDb socket hubDir"),
     "completion": _reads(),
     "man": _reads(),

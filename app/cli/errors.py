@@ -79,6 +79,8 @@ def describe(error: Exception) -> tuple[str, str, ExitCode] | None:
     for kind, code in _BY_TYPE:
         if isinstance(error, kind):
             return str(error), getattr(error, "hint", ""), code
+    if type(error).__name__ in ("InstallError", "ReleaseError"):  # for the same reason
+        return str(error), getattr(error, "hint", ""), ExitCode.FAILURE
     if type(error).__name__ == "ConfigError":  # app.config costs pydantic; an error from there has it imported
         return str(error), getattr(error, "hint", ""), ExitCode.CONFIG
     if isinstance(error, OSError):

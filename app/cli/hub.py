@@ -94,12 +94,22 @@ def run(
 
 async def _serve(server: Hub, folder: Path, scheme: str, host: str) -> None:
     from app.services.hub import run_hub
+    from app.services.sd_notify import notifying, own_manager, writer_of
     from app.services.signals import stop_on_signals
 
+    stop, listens, to = stop_on_signals(), asyncio.Event(), own_manager()
+
+    def ready(server: Hub) -> None:
+        listens.set()
+        say(f"hub listens on {scheme}://{host}:{server.port}")
+
+    async def alive() -> None:
+        await listens.wait()
+        await writer_of(server.system)()
+
     try:
-        await run_hub(
-            server, folder, stop_on_signals(), lambda ready: say(f"hub listens on {scheme}://{host}:{ready.port}")
-        )
+        async with notifying(alive, stop, to):
+            await run_hub(server, folder, stop, ready)
     except OSError as error:
         raise CommandError(
             f"cannot listen: {error.strerror or error}", hint="choose another --port", code=ExitCode.UNAVAILABLE

@@ -34,9 +34,12 @@ def run(context: Context) -> None:
 
 async def _serve(db: Database, context: Context) -> None:
     from app.services.node import run_node
+    from app.services.sd_notify import notifying, own_manager, writer_of
     from app.services.signals import stop_on_signals
 
-    await run_node(db, context.settings(), context.paths, stop_on_signals())
+    stop = stop_on_signals()
+    async with notifying(writer_of(db), stop, own_manager()):
+        await run_node(db, context.settings(), context.paths, stop)
 
 
 def log_to_stderr() -> None:

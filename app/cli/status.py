@@ -7,6 +7,7 @@ from typing import Any
 import click
 from msgspec import to_builtins
 
+from app import __version__
 from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.projecting import project
 from app.views.link import link_details
@@ -35,6 +36,7 @@ def status(context: Context, as_json: bool) -> None:
     if as_json:
         print_json(
             {
+                "version": __version__,
                 "nodeId": found.node_id,
                 "dataDir": str(context.paths.data_dir),
                 "daemonPid": pid,
@@ -53,6 +55,7 @@ def status(context: Context, as_json: bool) -> None:
         return
     now_ms = round(now().timestamp() * 1000)
     lines = [
+        f"program    {_program()}",
         f"node       {found.node_id}",
         f"data       {context.paths.data_dir} ({found.size_bytes / 1e6:.1f} MB)",
         f"services   {_told(pid, services)}",
@@ -71,6 +74,14 @@ def status(context: Context, as_json: bool) -> None:
     lines += ["", *details, ""]
     lines += [session_line(row, 100) for row in found.recent[:5]]
     click.echo("\n".join(lines).rstrip())
+
+
+def _program() -> str:
+    """The version, and where it is installed, if it is."""
+    from app.install.layout import running
+
+    layout = running()
+    return __version__ if layout is None else f"{__version__}, {layout.current_release()} in {layout.root}"
 
 
 def _services(context: Context) -> list[dict[str, Any]]:

@@ -1,0 +1,145 @@
+"""The first release comes onto a machine, and all of it goes again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.install.extras import files, has_account, lay_out, make_account
+from app.install.layout import Installed, InstallError, Layout, make_folder, point, write
+from app.install.program import works_there
+from app.install.releases import prune, take_in, tidy
+from app.install.service import Service
+from app.paths import Paths
+from app.systemd_unit import ACCOUNT, SYSTEM_CONFIG, SYSTEM_DATA
+from storage.private_file import sync
+from storage.process_lock import ProcessLock
+
+TARGET = "../lib/spoke/current/spoke"
+"""What `bin/spoke` links to."""
+
+
+def planned(layout: Layout, paths: Paths, *, service: bool) -> Installed:
+    """What `install` will note, and with what data: a service of the machine has its own places.
+
+    Raises:
+        InstallError: other places were asked for.
+    """
+    before = layout.installed()
+    if service and layout.system and paths != Paths(SYSTEM_DATA, SYSTEM_CONFIG):
+        raise InstallError(
+            f"a service of the machine has its data in {SYSTEM_DATA} and its configuration in {SYSTEM_CONFIG}",
+            "leave --data-dir, --config and SPOKE_… out; or say --user, or --no-service",
+        )
+    made = [str(path) for path in files(layout, service=service)]
+    kept = () if before is None else tuple(name for name in before.files if name not in made)
+    previous, backup = (None, None) if before is None else (before.previous, before.backup)
+    return Installed(
+        layout.system, service, str(paths.data_dir), str(paths.config_file), (*made, *kept), previous, backup
+    )
+
+
+def steps(layout: Layout, installed: Installed) -> Iterator[str]:
+    """What `install` does, a line each, for --print."""
+    yield f"unpack this release into {layout.releases}"
+    yield f"link {layout.current} to it, and {layout.command} to {TARGET}"
+    for name in installed.files:
+        if name != str(layout.command):
+            yield f"write {name}"
+    service = Service(layout.system)
+    if not installed.service:
+        return
+    if layout.system and not has_account():
+        yield f"make the account {ACCOUNT}"
+    if service.manager():
+        yield service.command("daemon-reload")
+        yield service.command("enable", "--now", "spoke")
+    else:
+        yield f"(systemd does not run here: {service.command('enable', '--now', 'spoke')} is left to you)"
+
+
+def install(layout: Layout, file: Path | None, installed: Installed) -> str:
+    """Install, or mend what is installed; returns the name of the current release.
+
+    Whatever cuts it off, doing it again goes on from there.
+
+    Args:
+        layout: where.
+        file: the one file to unpack; None keeps the release that is current.
+        installed: see `planned`.
+
+    Raises:
+        InstallError: something else is in its place, or there is nothing to install.
+        OSError: something cannot be written.
+    """
+    _refuse_foreign(layout, file)
+    make_folder(layout.root)
+    with ProcessLock(layout.lock):
+        release = layout.current_release() if file is None else take_in(layout, file, None)
+        if release is None:
+            raise InstallError(f"{layout.root}: nothing is installed there", "run `install` of the downloaded file")
+        if installed.service and layout.system:
+            make_account()
+        service = Service(layout.system)
+        before = layout.installed()
+        if before is not None and before.service and not installed.service:
+            service.end()
+            layout.unit.unlink(missing_ok=True)
+        write(layout.record, installed)
+        point(layout.current, f"releases/{release}")
+        lay_out(layout, installed, release)
+        make_folder(layout.command.parent)
+        point(layout.command, TARGET)
+        prune(layout, {release, *([installed.previous] if installed.previous else [])})
+        if installed.service and service.manager():
+            service.begin()
+    return release
+
+
+def _refuse_foreign(layout: Layout, file: Path | None) -> None:
+    command = layout.command
+    if not os.path.lexists(command) or (command.is_symlink() and str(command.readlink()) == TARGET):
+        return
+    if file is not None and command.exists() and command.samefile(file):
+        return  # it was downloaded to just there: the link takes its place, its contents are in the release
+    raise InstallError(f"{command} is another program", "move it away, or choose another --prefix")
+
+
+def going(layout: Layout, installed: Installed, *, purge: bool) -> list[Path]:
+    """What `uninstall` removes, of what is there."""
+    found = [*map(Path, installed.files), layout.root]
+    if purge:
+        found += [installed.paths.data_dir, installed.paths.config_file]
+    return [path for path in found if os.path.lexists(path)]
+
+
+def uninstall(layout: Layout, installed: Installed, *, purge: bool) -> None:
+    """Stop the service and remove all of `going`. Doing it again goes on where it was cut off.
+
+    Raises:
+        InstallError: somebody works with the data that is to go.
+        OSError: something cannot be removed.
+    """
+    service = Service(layout.system)
+    if installed.service:
+        service.end()
+    with ProcessLock(layout.lock):
+        if purge and (pid := works_there(installed.paths)) is not None:
+            raise InstallError(f"process {pid} works with {installed.data_dir}", "stop it first")
+        doomed = going(layout, installed, purge=purge)
+        tidy(layout)
+        # The record of what is here goes last.
+        for path in [path for path in doomed if path != layout.root] + [layout.releases, layout.root]:
+            _remove(path)
+    if installed.service:
+        service.reread()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    sync(path.parent)
