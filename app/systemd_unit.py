@@ -81,10 +81,7 @@ def user_unit(command: str, data_dir: Path, config_file: Path) -> str:
 
 def _service(command: str, data_dir: Path, config_file: Path) -> str:
     variables = (f"SPOKE_DATA_DIR={data_dir}", f"SPOKE_CONFIG={config_file}")
-    # In ExecStart a dollar would begin a variable, too; in Environment it means itself.
-    return _SERVICE.format(
-        command=_word(command).replace("$", "$$"), environment=" ".join(_word(each) for each in variables)
-    )
+    return _SERVICE.format(command=_word(command), environment=" ".join(_word(each) for each in variables))
 
 
 def _word(text: str) -> str:

@@ -55,8 +55,8 @@ def status(context: Context, as_json: bool) -> None:
         return
     now_ms = round(now().timestamp() * 1000)
     lines = [
-        f"program    {_program()}",
         f"node       {found.node_id}",
+        f"program    {_program()}",
         f"data       {context.paths.data_dir} ({found.size_bytes / 1e6:.1f} MB)",
         f"services   {_told(pid, services)}",
         f"holds      {of(found.sessions, 'session')} ({count(found.active_sessions)} active),"

@@ -1,0 +1,108 @@
+"""What systemd is told, and when it is told nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from app.services.sd_notify import Manager, manager, notifying, writer_of
+from storage.engine import BusyError, Database
+from storage.tenants import open_tenant_database
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listening.bind(str(tmp_path / "notify"))
+    listening.settimeout(20)
+    return listening
+
+
+def at(systemd: socket.socket, watchdog_s: float | None = None) -> Manager:
+    return Manager(str(systemd.getsockname()), watchdog_s)
+
+
+async def heard(systemd: socket.socket) -> str:
+    return (await asyncio.to_thread(systemd.recv, 4096)).decode()
+
+
+async def nothing() -> None:
+    pass
+
+
+async def test_ready_alive_stopping(systemd: socket.socket) -> None:
+    stop = asyncio.Event()
+    with systemd:
+        async with notifying(nothing, stop, at(systemd, 0.03)):
+            assert [await heard(systemd) for _ in range(4)] == ["READY=1", *["WATCHDOG=1"] * 3]
+            stop.set()
+            while (said := await heard(systemd)) == "WATCHDOG=1":
+                pass
+            assert said == "STOPPING=1"
+
+
+async def test_who_does_not_live_is_silent(systemd: socket.socket) -> None:
+    hangs = asyncio.Event()
+    beats = 0
+
+    async def alive() -> None:
+        nonlocal beats
+        beats += 1
+        if beats == 2:
+            hangs.set()
+            await asyncio.Event().wait()
+
+    with systemd:
+        async with notifying(alive, asyncio.Event(), at(systemd, 0.03)):
+            assert await heard(systemd) == "READY=1"
+            await hangs.wait()
+        systemd.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            systemd.recv(4096)
+
+
+async def test_the_writer_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = open_tenant_database(tmp_path / "tenant-local.db")
+    await writer_of(db)()
+
+    async def refuses(self: Database, work: object) -> None:
+        raise BusyError("busy")
+
+    monkeypatch.setattr(Database, "run", refuses)
+    await writer_of(db)()
+    db.close()
+
+
+async def test_no_manager_no_word() -> None:
+    async with notifying(nothing, asyncio.Event(), None):
+        pass
+
+
+async def test_a_manager_that_does_not_listen_is_an_error(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with notifying(nothing, asyncio.Event(), Manager(str(tmp_path / "nobody"), None)):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    with pytest.raises(FileNotFoundError):
+        await body()
+
+
+def test_the_environment_is_read_once() -> None:
+    environment = {"NOTIFY_SOCKET": "@x", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "7", "HOME": "/"}
+    assert manager(dict(environment), 7) == Manager("@x", 3.0)
+    assert manager(dict(environment), 8) == Manager("@x", None)
+    assert manager(environment, 7) is not None
+    assert environment == {"HOME": "/"}
+    assert manager(environment, 7) is None
+
+
+def test_an_abstract_address() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind("\0spoke-test-notify")
+        listening.settimeout(20)
+        Manager("@spoke-test-notify", None).tell("READY=1", "STATUS=x")
+        assert listening.recv(4096) == b"READY=1\nSTATUS=x"
