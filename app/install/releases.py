@@ -54,7 +54,8 @@ def take_in(layout: Layout, file: Path, signed: Release | None) -> str:
 
 def tidy(layout: Layout) -> None:
     """Remove what a cut left half made."""
-    (layout.releases / INCOMING).unlink(missing_ok=True)
+    for left in (layout.releases / INCOMING, *layout.root.glob(".*")):
+        left.unlink(missing_ok=True)
     for left in layout.releases.glob(".*"):
         shutil.rmtree(left)  # also what FILE --unpack was making
 

@@ -111,6 +111,7 @@ def upgrade(
                 tell(f"backup: {backup}")
             journal = msgspec.structs.replace(journal, step="switching", backup=backup)
         except BaseException:
+            tidy(layout)
             _abandon(layout, journal)
             raise
         write(layout.journal, journal)
@@ -147,7 +148,7 @@ def roll_back(layout: Layout, *, restore: bool, gate: Gate, tell: Callable[[str]
 
 def resume(layout: Layout, gate: Gate, tell: Callable[[str], None]) -> Outcome | None:
     """End what was cut off, if anything was."""
-    if not layout.journal.exists():
+    if not layout.root.is_dir():
         return None
     with ProcessLock(layout.lock):
         return resumed(layout, gate, tell)
@@ -155,6 +156,7 @@ def resume(layout: Layout, gate: Gate, tell: Callable[[str], None]) -> Outcome |
 
 def resumed(layout: Layout, gate: Gate, tell: Callable[[str], None]) -> Outcome | None:
     """The same, for who holds the lock."""
+    tidy(layout)
     journal = read(layout.journal, Journal)
     if journal is None:
         return None
@@ -229,7 +231,6 @@ def _undo(layout: Layout, journal: Journal, tell: Callable[[str], None]) -> Outc
 
 
 def _abandon(layout: Layout, journal: Journal, state: Literal["same", "given up"] = "given up") -> Outcome:
-    tidy(layout)
     service = Service(layout.system)
     if journal.serves and not service.active():
         service.start()

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# The life of an installation, in a fresh Debian root file system, by a person without privileges: install, join a hub,
+# work offline, upgrade, go back, uninstall. Prints what that person types and sees: install.sh trixie
+# Needs dist/spoke, dist/spoke-next (next_release.sh), and what rootfs.sh needs.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+suite=${1:-trixie}
+root=${SPOKE_ROOTFS_CACHE:-/var/cache/spoke-rootfs}/$suite
+
+skip() {
+  echo "skipped: $*"
+  exit 0
+}
+[ "$(id -u)" -eq 0 ] || skip "needs root"
+[ -d "$root" ] || skip "no $root: make rootfs-test fetches it"
+unshare --mount --net --pid --fork true 2> /dev/null || skip "this machine allows no mounts"
+
+# Two releases, signed as `make release` does it.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python=.venv-build/bin/python
+mkdir "$work/download"
+$python packaging/sign.py new-key "$work/private.pem" > "$work/download/workshop.pub"
+for file in dist/spoke dist/spoke-next; do
+  version=$("$file" --version | cut -d' ' -f2)
+  name=spoke-$version-linux-$(uname -m)
+  cp "$file" "$work/download/$name"
+  $python packaging/sign.py release --key "$work/private.pem" --version "$version" --platform "linux-$(uname -m)" \
+    --glibc 2.36 --out "$work/download/$name.sig" "$work/download/$name"
+done
+
+inside=$(
+  cat << 'INSIDE'
+set -eu
+ip link set lo up
+root=$2/root
+mkdir "$root"
+mount -t tmpfs none "$root"
+mkdir "$root/upper" "$root/work" "$root/m"
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$root/upper,workdir=$root/work" "$root/m"
+mount -t proc proc "$root/m/proc"
+mount --rbind /dev "$root/m/dev"
+echo 127.0.0.1 localhost edge > "$root/m/etc/hosts"
+mkdir -p "$root/m/home/ada/download" "$root/m/home/hub"
+cp "$2"/download/* "$root/m/home/ada/download"
+cp "$2"/download/spoke-*"$(uname -m)" "$root/m/home/hub/"
+chown -R 1000:1000 "$root/m/home/ada"
+chown -R 1001:1001 "$root/m/home/hub"
+exec env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 chroot "$root/m" sh -euc "$STEPS"
+INSIDE
+)
+# `as USER TEXT` types a line as that user; a service in the background ends with its own line.
+steps=$(
+  cat << 'STEPS'
+as() {
+  user=$1; shift
+  echo
+  echo "$user\$ $*"
+  id=1000; [ "$user" = ada ] || id=1001
+  code=0
+  (cd "/home/$user" && setpriv --reuid $id --regid $id --clear-groups \
+    env HOME=/home/$user PATH="/home/$user/.local/bin:$PATH" sh -c "$*" 2>&1) || code=$?
+  [ $code = 0 ] || echo "(exit code $code)"
+}
+must() { as "$@"; [ $code = 0 ] || { echo "FAILED"; exit 1; }; }
+title() { printf '\n## %s\n' "$*"; }
+wait_for() { for _ in $(seq 100); do if sh -c "$1" > /dev/null 2>&1; then return; fi; sleep 0.2; done; echo "FAILED: $1"; exit 1; }
+first=$(ls /home/ada/download | grep -v next | grep -v sig | grep -v pub | head -1)
+second=$(ls /home/ada/download | grep -v sig | grep -v pub | tail -1)
+echo "Debian $(cat /etc/debian_version), no Python, no systemd as process 1"
+! command -v python3
+
+title A hub, on the same machine to keep this short
+mv "/home/hub/$first" /home/hub/spoke; rm /home/hub/spoke-*; chmod 755 /home/hub/spoke
+must hub './spoke hub init --name localhost'
+must hub './spoke hub token create > token.txt'
+must hub './spoke hub run > hub.log 2>&1 & echo started'
+wait_for 'grep -q "hub listens" /home/hub/hub.log'
+install -o 1000 -m 600 /home/hub/token.txt /home/ada/token.txt
+
+title Install
+must ada "chmod +x download/$first; download/$first install"
+must ada 'spoke --version; command -v spoke; ls .local/lib/spoke/releases'
+must ada 'spoke install status'
+must ada 'spoke selftest > /dev/null; echo $?'
+
+title Join
+must ada 'spoke join wss://localhost:7710 --token-file token.txt'
+must ada 'spoke run > spoke.log 2>&1 & echo started'
+wait_for "su -s /bin/sh -c true; test -S /home/ada/.local/share/spoke/spoke.sock"
+must ada 'spoke record --title online -- uname -s'
+must ada 'spoke sync now'
+
+title Work offline
+must hub 'kill $(cat hub.pid 2> /dev/null || pgrep -f "hub run" || sed -n 1p .local/share/spoke/hub/hub.lock); sleep 1; tail -1 hub.log'
+must ada 'spoke record --title offline -- sh -c "echo written without a hub"'
+must ada 'spoke sync status'
+must hub './spoke hub run > hub.log 2>&1 & echo started again'
+must ada 'spoke sync now'
+must ada 'spoke session list'
+
+title Upgrade
+must ada 'mkdir -p .config/spoke/release-keys; cp download/workshop.pub .config/spoke/release-keys/'
+as ada "cp download/$second changed; printf x >> changed; cp download/$second.sig changed.sig; spoke upgrade changed; rm changed*"
+as ada "spoke upgrade download/$second"
+must ada 'kill $(sed -n 1p .local/share/spoke/daemon.lock); sleep 2; tail -1 spoke.log'
+must ada "spoke upgrade download/$second"
+must ada 'spoke --version; spoke install status'
+must ada 'spoke record --title after -- echo "written by the new release"'
+
+title Go back
+as ada 'spoke rollback'
+must ada 'spoke rollback --restore'
+must ada 'spoke --version; spoke session list; spoke db check'
+
+title Uninstall
+must ada 'spoke uninstall --yes'
+must ada 'find . -name spoke\* -not -path ./download/\* | sort | head -20'
+STEPS
+)
+STEPS=$steps unshare --mount --net --pid --fork sh -euc "$inside" inside "$root" "$work"

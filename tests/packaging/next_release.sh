@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Builds the release after this one, dist/spoke-next: the same sources but for the version and one more migration, so
+# that an upgrade has something to do and something to undo.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+next=build/next
+rm -rf "$next"
+mkdir -p "$next"
+git ls-files -z app storage sync packaging requirements pyproject.toml LICENSE README.md Makefile \
+  | xargs -0 cp --parents -t "$next"
+cp -al .venv-build "$next/.venv-build"
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' app/__init__.py)
+sed -i "s/$version/${version%.*}.99/" "$next/app/__init__.py"
+sed -i 's/^MIGRATIONS = (\(.*\))$/MIGRATIONS = (\1, "CREATE TABLE of_the_next_release (x INTEGER);")/' \
+  "$next/storage/migrations/tenant.py"
+grep -q of_the_next_release "$next/storage/migrations/tenant.py"
+(cd "$next" && packaging/build.sh)
+cp "$next/dist/spoke" dist/spoke-next
