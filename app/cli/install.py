@@ -50,8 +50,8 @@ def install(
 
     \b
     Examples:
-      spoke install --print            what it would do
-      spoke install --unit > spoke.service
+      spoke install --user --print     what it would do
+      spoke install --user --unit > spoke.service
 
     \b
     Run it with the file that you downloaded: ./spoke install

@@ -24,7 +24,7 @@ def uninstall(system: bool | None, prefix: Path | None, purge: bool, name: str |
 
     \b
     Example:
-      spoke uninstall || echo "nothing was installed"
+      spoke uninstall --prefix /opt || echo "nothing was installed there"
 
     Lists what goes, then asks. The account of a service of the machine stays, so that no later one gets its number.
     """

@@ -90,7 +90,7 @@ def rollback(restore: bool, gate_s: int, system: bool | None, prefix: Path | Non
 
     \b
     Example:
-      spoke rollback || echo "there is none, or the data is too new for it"
+      spoke rollback --prefix /opt || echo "there is nothing to go back to"
 
     Refuses when the current release has migrated the data, and names the backup that was made before. With --restore
     that is put back: what was written since then is moved aside, and comes back from the hub as far as the hub has it.
