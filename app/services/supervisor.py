@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -36,6 +37,16 @@ class ServiceState:
 
 states: dict[str, ServiceState] = {}
 """The services of this process, by name (`spoke status` shows them)."""
+restarts: Counter[str] = Counter()
+"""How often each service crashed in this process."""
+not_ready: dict[str, str] = {}
+"""By service: what it does before this process does what it is for. A service takes its own away."""
+
+
+def problems() -> list[str]:
+    """Why this process is not ready; empty when it is."""
+    crashed = [f"{one.name}: {one.error}" for one in states.values() if one.state == "waiting"]
+    return [*crashed, *(f"{name}: {why}" for name, why in not_ready.items())]
 
 
 async def supervise(services: Mapping[str, Service], stop: asyncio.Event, random: Callable[[], float]) -> None:
@@ -57,9 +68,16 @@ async def _keep(name: str, service: Service, stop: asyncio.Event, random: Callab
         try:
             await service(stop)
         except Exception as crash:
+            restarts[name] += 1
             failures = 1 if time.time() - began >= HEALTHY_S else failures + 1
             delay_s = random() * min(MAX_DELAY_S, FIRST_DELAY_S * 2 ** (failures - 1))
-            log.exception("service %s failed %d times; starting it again in %.1f s", name, failures, delay_s)
+            log.exception(
+                "service %s failed %d times; starting it again in %.1f s",
+                name,
+                failures,
+                delay_s,
+                extra={"ids": {"service": name}},
+            )
             error = f"{type(crash).__name__}: {crash}"
             states[name] = ServiceState(name, "waiting", time.time(), failures, error)
             await stopped_within(stop, delay_s)
