@@ -12,13 +12,11 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bspk1\.[a-z0-9.]+"), f"spk1.{MASK}"),
     (re.compile(r"(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {MASK}"),
     (re.compile(r"(?<=://)[^/\s@]+@"), f"{MASK}@"),
-    (
-        re.compile(
-            r"""(?ix) (["']?[a-z0-9_-]*(?:password|passwd|passphrase|secret|token|api[_-]?key)["']?\s*[=:]\s*)
-            ("[^"]*"|'[^']*'|[^\s,;}\]]+)"""
-        ),
-        rf"\1{MASK}",
-    ),
+)
+_NAMED = re.compile(
+    r"""(?ix)
+    (?P<name>(?P<quote>["']?)[a-z0-9_-]*(?:password|passwd|passphrase|secret|token|api[_-]?key)(?P=quote)\s*[=:]\s*)
+    (?P<value>"[^"]*"|'[^']*'|[^\s,;}\]]+)"""
 )
 _SECRET_NAME = re.compile(r"(?i)KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION")
 
@@ -33,7 +31,15 @@ def redact(text: str, known: Iterable[str] = ()) -> str:
         text = text.replace(secret, MASK)
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
-    return text
+    return _NAMED.sub(_masked, text)
+
+
+def _masked(found: re.Match[str]) -> str:
+    """A named value without the value; what was JSON stays JSON."""
+    if found["value"] in ("null", "true", "false", '""'):
+        return found[0]
+    quote = found["quote"] or (found["value"][0] if found["value"][0] in "\"'" else "")
+    return f"{found['name']}{quote}{MASK}{quote}"
 
 
 def is_secret_name(name: str) -> bool:

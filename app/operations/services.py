@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
-from app import __version__
 from app.operations.declare import Group, NothingInput
-from app.services.supervisor import problems, states
+from app.services.supervisor import health
 from storage.operations.spec import Model, OperationContext
 from sync.calls.registry import Registry
 
@@ -34,8 +31,4 @@ def register(registry: Registry) -> None:
 
     @Group(registry, "system").query("services", "How the services of this node stand.")
     def services(_: NothingInput, __: OperationContext) -> ServicesOutput:
-        return ServicesOutput(
-            services=[ServiceOutput(**asdict(states[name])) for name in sorted(states)],
-            not_ready=problems(),
-            version=__version__,
-        )
+        return ServicesOutput.model_validate(health())

@@ -7,9 +7,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
 
+from app import __version__
 from app.services.waiting import stopped_within
 
 Service: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
@@ -47,6 +48,15 @@ def problems() -> list[str]:
     """Why this process is not ready; empty when it is."""
     crashed = [f"{one.name}: {one.error}" for one in states.values() if one.state == "waiting"]
     return [*crashed, *(f"{name}: {why}" for name, why in not_ready.items())]
+
+
+def health() -> dict[str, Any]:
+    """How the services of this process stand, as `system.services` says it."""
+    return {
+        "services": [asdict(states[name]) for name in sorted(states)],
+        "notReady": problems(),
+        "version": __version__,
+    }
 
 
 async def supervise(services: Mapping[str, Service], stop: asyncio.Event, random: Callable[[], float]) -> None:
