@@ -11,12 +11,12 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\balk_[A-Za-z0-9_-]+"), f"alk_{MASK}"),
     (re.compile(r"\bspk1\.[a-z0-9.]+"), f"spk1.{MASK}"),
     (re.compile(r"(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {MASK}"),
-    (re.compile(r"(?<=://)[^/\s@]+@"), f"{MASK}@"),
+    (re.compile(r"""(?<=://)[^/\s@"']+@"""), f"{MASK}@"),
 )
 _NAMED = re.compile(
     r"""(?ix)
     (?P<name>(?P<quote>["']?)[a-z0-9_-]*(?:password|passwd|passphrase|secret|token|api[_-]?key)(?P=quote)\s*[=:]\s*)
-    (?P<value>"[^"]*"|'[^']*'|[^\s,;}\]]+)"""
+    (?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;{}\[\]"']+)"""
 )
 _SECRET_NAME = re.compile(r"(?i)KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION")
 

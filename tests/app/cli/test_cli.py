@@ -586,7 +586,9 @@ def test_every_exit_code_is_explained(spoke: Spoke) -> None:
 FORBIDDEN = ("textual", "pydantic", "websockets", "cryptography", "sqlalchemy", "sqlite3")
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["status"], ["session", "list"], ["sync", "status"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["status"], ["session", "list"], ["sync", "status"], ["health", "sync"]]
+)
 def test_plain_commands_import_nothing_heavy(node: Path, arguments: list[str]) -> None:
     code = (
         "import sys; sys.argv = ['spoke', *sys.argv[1:]]\n"
