@@ -73,6 +73,12 @@ soak: .venv/.made ## Kill, stop and freeze real processes for SECONDS, then comp
 screens: .venv/.made dist/spoke ## Capture the terminal UI into docs/screens (TRAJECTORIES=files for more to see)
 	@$(BIN)/python tests/e2e/capture.py $(TRAJECTORIES)
 
+.PHONY: pages
+pages: .venv/.made ## Make the pages that are made from the code anew: commands, configuration, metrics
+	@$(BIN)/python -m app man --markdown > docs/cli.md
+	@$(BIN)/python -m app man --json-page > docs/cli-json.md
+	@SPOKE_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -n 0 tests/app/config/test_reference.py tests/app/services/test_prometheus.py
+
 .PHONY: bench
 bench: .venv/.made ## Measure the engine and the link against their floors
 	@for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script"; done

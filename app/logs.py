@@ -69,7 +69,7 @@ class Text(logging.Formatter):
 
 
 class Json(logging.Formatter):
-    """An object: `time`, `level`, `logger`, `event`, the ids that the message is about, `error` with a traceback."""
+    """An object: `time`, `level`, `logger`, `event`, the ids that the message is about, `traceback`."""
 
     def __init__(self, *, journal: bool = False) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Json(logging.Formatter):
             **{name: redact(value) if isinstance(value, str) else value for name, value in ids.items()},
         }
         if record.exc_info:
-            said["error"] = redact(_trace(record))
+            said["traceback"] = redact(_trace(record))
         line = json.dumps(said, ensure_ascii=True)
         return _prefixed(record, line) if self._journal else line
 

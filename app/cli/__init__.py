@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from app import __version__
 from app.cli.exit_codes import EXPLAINED
+from app.cli.options import with_shared_options
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("app.cli.init:init", "Write a spoke.toml; three questions, or flags."),
@@ -22,7 +26,14 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("app.cli.imports:import_", "Import sessions from the logs of agent tools."),
     "secret": ("app.cli.secret:secret", "Keep secrets, encrypted: set, get, list, delete, rotate."),
     "key": ("app.cli.key:key", "Keys for programs that use the local API on a port."),
+    "queue": ("app.cli.queue:queue", "Jobs that wait, run, or failed for good."),
+    "schedule": ("app.cli.schedule:schedule", "Jobs that are queued again and again."),
+    "lock": ("app.cli.lock:lock", "Who holds which lock."),
+    "stream": ("app.cli.stream:stream", "The streams, their consumers, gaps."),
+    "logs": ("app.cli.logs:logs", "What the services of this node told."),
     "tail": ("app.cli.tail:tail", "Print the events of a stream."),
+    "find": ("app.cli.find:find", "Find a text in calls, messages and events."),
+    "sql": ("app.cli.sql:sql", "Ask the database in SQL; nothing can be written."),
     "db": ("app.cli.db:db", "Look after the database: rebuild rows from the log."),
     "config": ("app.cli.config:config", "The configuration: show, check, schema."),
     "doctor": ("app.cli.doctor:doctor", "Find out what is wrong here, and how to mend it."),
@@ -34,37 +45,52 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "reidentify": ("app.cli.reidentify:reidentify", "Make a copy of a node a node of its own."),
     "hub": ("app.cli.hub:hub", "Be the hub: run it, keys, tenants, spokes, accounts."),
     "demo": ("app.cli.demo:demo", "Watch it work: offline, sync, SIGKILL, resume, compare."),
+    "paths": ("app.cli.paths:paths", "Where the files of this node are."),
+    "completion": ("app.cli.completion:completion", "Completion for bash, zsh and fish."),
+    "man": ("app.cli.man:man", "The manual page."),
+    "spec": ("app.cli.spec:spec", "Every command, option and exit code, for programs."),
     "selftest": ("app.cli.selftest:selftest", ""),
 }
 _HIDDEN = frozenset({"selftest"})
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is used, and guesses what a mistyped one meant."""
+    """A group that imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names, in the order of the table."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command."""
+        """Import the command and give it what all commands have."""
         target = _COMMANDS.get(cmd_name)
         if target is None:
             return None
         module, _, name = target[0].partition(":")
         command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)
-        return command
+        if ctx.resilient_parsing:  # a shell asks
+            from app.cli.completion import complete_ids
+
+            complete_ids(command)
+        return with_shared_options(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; an unknown one is an error that names the nearest."""
-        if args and args[0] not in _COMMANDS:
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=3, cutoff=0.5)
-            hint = f" — did you mean {', '.join(near)}?" if near else " — `spoke --help` lists them"
-            raise click.UsageError(f"no command {args[0]!r}{hint}", ctx)
+        """Find the command; an unknown one is an error that knows the nearest."""
+        if args and args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            raise click.NoSuchCommand(args[0], possibilities=_COMMANDS.keys() - _HIDDEN, ctx=ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Names and what they do, out of the table: completing imports no command."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in _COMMANDS if name.startswith(incomplete) and name not in _HIDDEN]
+        return [CompletionItem(name, help=_COMMANDS[name][1]) for name in names] + [
+            item for item in click.Command.shell_complete(self, ctx, incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -92,7 +118,8 @@ def cli(ctx: click.Context, data_dir: Path | None, config: Path | None, flags: t
       spoke record -- ls -l      run a command as a recorded session
       spoke                      look at it
 
-    stdout is data, stderr is talk. Commands that print data know --json.
+    stdout is data, stderr is talk. Commands that print data know --json. Every
+    command knows --color, --quiet and --no-input too.
     """
     from app.cli.context import Context
 
@@ -106,3 +133,6 @@ def cli(ctx: click.Context, data_dir: Path | None, config: Path | None, flags: t
             open_tui(ctx.obj)
         else:
             click.echo(ctx.get_help())
+
+
+with_shared_options(cli, hidden=False)

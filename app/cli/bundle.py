@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from app.cli.context import Context, json_option, now, print_json, say
+from app.cli.context import Context, confirm, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 
@@ -36,10 +35,7 @@ def bundle(context: Context, file: Path | None, yes: bool, as_json: bool) -> Non
     parts = collect(context.paths, context.flags, os.environ)
     for part in parts:
         say(f"{part.name:<18} {len(part.text.encode(errors='replace')):>9} bytes  {part.what}")
-    if not yes:
-        if not sys.stdin.isatty():
-            raise CommandError("nothing was written", hint="say --yes", code=ExitCode.USAGE)
-        click.confirm(f"Write them into {file}?", abort=True, err=True)
+    confirm(f"Write them into {file}?", "nothing was written", yes=yes)
     try:
         size = write(parts, file, at)
     except OSError as error:

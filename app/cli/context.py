@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,7 @@ import click
 
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import interactive, quiet
 from app.paths import Paths, resolve
 from app.views.camel import camel as camel
 from storage.engine import Database
@@ -78,37 +81,94 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
+_UNSHOWN = re.compile("[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+"""What a terminal would obey or hide (the controls below 0x20 JSON escapes itself), and halves of surrogate pairs."""
+
+
+def shown_json(text: str) -> str:
+    """JSON with what a terminal would obey or hide written as `\\uXXXX`: the same document."""
+    return text if text.isascii() and "\x7f" not in text else _UNSHOWN.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
+
+
 def print_json(value: Any) -> None:
-    """Print a document for programs: one line, UTF-8 kept."""
-    click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    """Print a document for programs, on one line: UTF-8 kept, but nothing that a terminal would obey."""
+    click.echo(shown_json(json.dumps(value, ensure_ascii=False, separators=(",", ":"))))
 
 
 def say(text: str) -> None:
-    """Talk to the person: on stderr, so that stdout stays data."""
-    click.echo(text, err=True)
+    """Talk to the person: on stderr, so that stdout stays data; --quiet silences it."""
+    if not quiet():
+        click.echo(text, err=True)
+
+
+def confirm(question: str, why: str, *, yes: bool) -> None:
+    """Ask before what cannot be taken back, unless `yes` was said.
+
+    Raises:
+        CommandError: nobody can be asked; the message is `why`.
+        click.Abort: the answer was no.
+    """
+    if yes:
+        return
+    if not interactive():
+        raise CommandError(why, hint="say --yes", code=ExitCode.USAGE)
+    click.confirm(question, abort=True, err=True)
 
 
 class Progress:
-    """Progress on stderr: a line that is rewritten on a terminal, silence elsewhere."""
+    """Progress on stderr: a line that is rewritten on a terminal, elsewhere a line every ten seconds; not with --quiet.
 
-    def __init__(self, label: str) -> None:
+    With a total it says how long it will still take, from how fast it went so far. `unit` is how many make one of what
+    is shown (1e6 with the label "MB").
+    """
+
+    REDRAW_S, LINE_S = 0.1, 10.0
+
+    def __init__(self, label: str, unit: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
         self._label = label
-        self._shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._unit = unit
+        self._clock = clock
+        self._rewrites = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._quiet = quiet()
         self._drawn = False
+        self._began = clock()
+        self._next = self._began + (0 if self._rewrites else self.LINE_S)
 
     def __call__(self, done: int, total: int | None = None) -> None:
         """Show how far it is."""
-        if self._shown:
-            of = f"/{total} {100 * done // max(1, total)} %" if total else ""
-            sys.stderr.write(f"\r{self._label} {done}{of} ")
-            sys.stderr.flush()
-            self._drawn = True
+        at = self._clock()
+        if self._quiet or at < self._next:
+            return
+        self._next = at + (self.REDRAW_S if self._rewrites else self.LINE_S)
+        text = progress_line(self._label, done, total, at - self._began, self._unit)
+        sys.stderr.write(f"\r\x1b[K{text} " if self._rewrites else f"{text}\n")
+        sys.stderr.flush()
+        self._drawn = True
 
     def end(self) -> None:
         """Clear the line."""
-        if self._drawn:
+        if self._drawn and self._rewrites:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+            self._drawn = False
+
+
+def progress_line(label: str, done: int, total: int | None, elapsed_s: float, unit: int = 1) -> str:
+    """How far something is, and how long the rest takes if it goes on like this.
+
+    >>> progress_line("MB", 250_000_000, 1_000_000_000, 30, 1_000_000)
+    'MB 250/1000 25 %, 1m30s left'
+    >>> progress_line("events", 7, None, 1)
+    'events 7'
+    """
+    if not total:
+        return f"{label} {done // unit}"
+    line = f"{label} {done // unit}/{total // unit} {100 * done // total} %"
+    if elapsed_s < 1 or not 0 < done < total:
+        return line  # too early to tell
+    from app.views.text import duration  # costs 15 ms, which plain commands do without
+
+    return f"{line}, {duration(elapsed_s * 1000 * (total - done) / done)} left"
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

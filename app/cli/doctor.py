@@ -20,7 +20,7 @@ def doctor(context: Context, full: bool, as_json: bool) -> int:
 
     \b
     Example:
-      spoke doctor || echo "exit code $?: something is wrong"
+      spoke doctor --json || echo "something is wrong" >&2
 
     Changes nothing. Works without a configuration, without a database, and
     beside a running node. Exits with 1 when there is a problem (✗); a warning

@@ -9,6 +9,7 @@ from storage.events.envelope import EventShapeError
 from storage.identity.errors import IdentityError
 from storage.migrations import NewerFileError
 from storage.process_lock import LockHeldError
+from storage.query import BadQueryError, OnlyReadingError, TooLongError
 from sync.calls import errors as calls
 from sync.durable import errors as durable
 from sync.link import errors as link
@@ -35,6 +36,9 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (EventShapeError, ExitCode.DATA),
     (NewerFileError, ExitCode.DATA),
     (LockHeldError, ExitCode.TEMPORARY),
+    (BadQueryError, ExitCode.DATA),
+    (OnlyReadingError, ExitCode.DENIED),
+    (TooLongError, ExitCode.TEMPORARY),
     (calls.OperationNotFoundError, ExitCode.USAGE),
     (calls.ValidationError, ExitCode.DATA),
     (calls.AccessDeniedError, ExitCode.DENIED),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from pathlib import Path
 
 import click
@@ -11,18 +10,16 @@ import click
 from app.cli.context import Context, json_option, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import interactive
 
 
 @click.command()
 @click.option("--name", help="How this node is called in the hub's lists.")
 @click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path), help="A folder that may be read.")
 @click.option("--hub", help="The hub's address, if there is one: wss://HOST[:PORT].")
-@click.option("--no-input", is_flag=True, help="Ask nothing; what is not said is left as it is by default.")
 @json_option
 @click.pass_obj
-def init(
-    context: Context, name: str | None, roots: tuple[Path, ...], hub: str | None, no_input: bool, as_json: bool
-) -> None:
+def init(context: Context, name: str | None, roots: tuple[Path, ...], hub: str | None, as_json: bool) -> None:
     """Write a spoke.toml with everything in it, commented out; it asks three questions.
 
     \b
@@ -41,7 +38,7 @@ def init(
     )
     if file.exists():
         raise exists
-    if sys.stdin.isatty() and not no_input and not as_json:
+    if interactive() and not as_json:
         name = name or click.prompt("Name of this node", default=socket.gethostname(), err=True)
         if not roots:
             answer = click.prompt("Folder whose files it may show", default=str(Path.home()), err=True)

@@ -11,6 +11,7 @@ import click
 from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import interactive
 
 KEY_ENV = "SPOKE_HUB__API_KEY"
 KEY_PREFIX = "alk_"
@@ -120,8 +121,8 @@ def _key(key_file: Path | None) -> str:
         return _read(key_file)
     if os.environ.get(KEY_ENV):
         return os.environ[KEY_ENV]
-    if sys.stdin.isatty():
-        return str(click.prompt("Token (spk1.…) or key (alk_…)", hide_input=True))
+    if interactive():
+        return str(click.prompt("Token (spk1.…) or key (alk_…)", hide_input=True, err=True))
     raise CommandError(
         "no token and no key was given",
         hint=f"use --token-file FILE or --key-file FILE, or set {KEY_ENV}",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from app.cli.call import call
-from app.cli.context import Context, json_option, print_json
+from app.cli.context import Context, camel, json_option, print_json
 
 if TYPE_CHECKING:
-    from storage.operations.spec import OperationSpec
+    from app.views.operations import OperationRow
     from sync.calls.registry import Registry
 
 
@@ -28,20 +28,24 @@ def operations(ctx: click.Context) -> None:
       spoke operations call fs.list '{"path": "~"}'
     """
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_, as_json=False)
+        ctx.invoke(list_, as_json=False, where=None)
 
 
 @operations.command(name="list")
 @json_option
+@click.option("--where", type=click.Choice(["here", "yours", "hub"]), help="Only these; the hub's only if asked for.")
 @click.pass_obj
-def list_(context: Context, as_json: bool) -> None:
-    """List every operation.
+def list_(context: Context, as_json: bool, where: str | None) -> None:
+    """List every operation of this node, or those of its hub.
 
     \b
-    Example:
+    Examples:
       spoke operations list --json
+      spoke operations list --where hub
+
+    `here` is built in, `yours` is declared in your configuration; what runs on the hub is called as hub/NAME.
     """
-    _print(_registry(context).list(), as_json)
+    _print([row for row in _rows(context, hub=where == "hub") if row.where == (where or row.where)], as_json)
 
 
 @operations.command()
@@ -55,14 +59,11 @@ def search(context: Context, text: str, as_json: bool) -> None:
     Example:
       spoke operations search session
     """
-    registry, wanted = _registry(context), text.lower()
-    found = [
-        spec
-        for spec in registry.list()
-        if wanted in f"{spec.operation_id} {spec.description} {' '.join(spec.tags)}".lower()
-    ]
+    from app.views.operations import found_in
+
+    found = [row for row in _rows(context) if found_in(row, text)]
     if not found:
-        registry.get_spec(text)  # says which ones are near
+        _registry(context).get_spec(text)  # says which ones are near
     _print(found, as_json)
 
 
@@ -96,10 +97,20 @@ def _registry(context: Context) -> Registry:
     return node_registry(context.settings(), context.paths)
 
 
-def _print(found: list[OperationSpec[Any, Any]], as_json: bool) -> None:
+def _rows(context: Context, *, hub: bool = False) -> list[OperationRow]:
+    from app.operations import node_registry
+    from app.views.operations import read_operations
+
+    settings = context.settings()
+    return read_operations(node_registry(settings, context.paths), settings, context.paths, hub=hub)
+
+
+def _print(found: list[OperationRow], as_json: bool) -> None:
     if as_json:
-        print_json([{"operationId": s.operation_id, "type": s.type, "description": s.description} for s in found])
+        print_json([{"operationId": row.operation_id, **camel(row)} for row in found])
         return
-    width = max((len(spec.operation_id) for spec in found), default=0)
-    for spec in found:
-        click.echo(f"{spec.operation_id:<{width}} {spec.type:<12} {spec.description}")
+    from app.views.operations import operation_line
+
+    width = max((len(row.name) for row in found), default=0)
+    for row in found:
+        click.echo(operation_line(row, 120, width))

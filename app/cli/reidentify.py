@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from app.cli.context import Context, camel, json_option, now, print_json, say
-from app.cli.errors import CommandError
-from app.cli.exit_codes import ExitCode
+from app.cli.context import Context, camel, confirm, json_option, now, print_json, say
 from app.views.text import of
 from storage.process_lock import ProcessLock
 
@@ -32,10 +28,7 @@ def reidentify(context: Context, yes: bool, as_json: bool) -> None:
     """
     from sync.spoke.reidentify import reidentify as change
 
-    if not yes:
-        if not sys.stdin.isatty():
-            raise CommandError("this changes who this node is", hint="say --yes", code=ExitCode.USAGE)
-        click.confirm("Give this database an identity of its own?", abort=True, err=True)
+    confirm("Give this database an identity of its own?", "this changes who this node is", yes=yes)
     context.make_data_dir()
     with ProcessLock(context.paths.daemon_lock), context.database() as db:
         done = change(db, context.paths.device_key, round(now().timestamp() * 1000))

@@ -11,20 +11,29 @@ import click
 from app.cli import cli
 from app.cli.exit_codes import ExitCode
 
+MAX_COLUMNS = 80
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run `spoke ARGUMENTS` and return its exit code. Never raises, except with SPOKE_DEBUG set."""
+    if "_SPOKE_COMPLETE" in os.environ:  # a shell asks: app.cli.completion
+        from app.cli.completion import answer
+
+        return answer(cli)
     try:
-        result = cli.main(list(arguments), prog_name="spoke", standalone_mode=False)
+        # Not cli.main(): that makes exit code 1 of a reader that has left.
+        with cli.make_context("spoke", list(arguments)) as ctx:
+            result = cli.invoke(ctx)
+        sys.stdout.flush()
     except click.exceptions.Exit as leave:
         return leave.exit_code
-    except click.UsageError as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return ExitCode.USAGE
     except click.ClickException as error:
-        error.show()
+        _complain(*_wrong(error))
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, EOFError, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -38,17 +47,45 @@ def run(arguments: Sequence[str]) -> int:
     return int(result) if isinstance(result, int) else ExitCode.OK
 
 
+def _wrong(error: click.ClickException) -> tuple[str, str]:
+    """What is wrong with the command line, and the next step: the nearest names, or the help."""
+    near = getattr(error, "possibilities", None)
+    text = error.message if near else error.format_message()
+    ctx = getattr(error, "ctx", None)
+    hint = f"did you mean {', '.join(near)}?" if near else f"`{ctx.command_path} --help` says how" if ctx else ""
+    return text[:1].lower() + text[1:].rstrip("."), hint
+
+
 def _explain(error: Exception) -> int:
     from app.cli.errors import describe
 
     known = describe(error)
     if known is None:
-        print(
-            f"spoke: internal error: {type(error).__name__}: {error} — run it again with SPOKE_DEBUG=1 and report it",
-            file=sys.stderr,
-        )
+        _complain(f"internal error: {type(error).__name__}: {error}", "run it again with SPOKE_DEBUG=1 and report it")
         return ExitCode.BUG
     message, hint, code = known
-    line = " ".join(message.split())
-    print(f"spoke: {line}" + (f" — {hint}" if hint else ""), file=sys.stderr)
+    _complain(message, hint)
     return code
+
+
+def _complain(message: str, hint: str) -> None:
+    import shutil
+
+    columns = min(MAX_COLUMNS, shutil.get_terminal_size().columns) if sys.stderr.isatty() else None
+    print(complaint(message, hint, columns), file=sys.stderr)
+
+
+def complaint(message: str, hint: str, columns: int | None) -> str:
+    """An error as it is shown: one line; where that is longer than `columns`, several, the next step on its own."""
+    import textwrap
+
+    from app.views.text import safe
+
+    line = f"spoke: {safe(' '.join(message.split()))}"
+    hint = safe(hint)
+    whole = f"{line} — {hint}" if hint else line
+    if columns is None or len(whole) <= columns:
+        return whole
+    wrapped = [textwrap.fill(line, columns, subsequent_indent="  ")]
+    wrapped += [textwrap.fill(f"  {hint}", columns, subsequent_indent="  ")] if hint else []
+    return "\n".join(wrapped)

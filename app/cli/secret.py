@@ -11,6 +11,7 @@ import click
 from app.cli.context import Context, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import interactive
 
 
 @click.group()
@@ -35,7 +36,7 @@ def set_(context: Context, name: str, description: str | None, expires: str | No
     Example:
       printf %s "hunter2" | spoke secret set github/token --description "for CI"
     """
-    value = click.prompt("value", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read()
+    value = click.prompt("value", hide_input=True, err=True) if interactive() else sys.stdin.read()
     if not value:
         raise CommandError("the secret is empty", hint="pipe its value in", code=ExitCode.DATA)
     given = {"name": name, "value": value, "description": description, "expiresAt": _date(expires)}
@@ -55,7 +56,7 @@ def get(context: Context, name: str) -> None:
       TOKEN=$(spoke secret get github/token)
     """
     value = _run(context, "secret.get", {"name": name})["value"]
-    click.echo(value, nl=sys.stdout.isatty())
+    click.echo(value.encode(), nl=sys.stdout.isatty())  # as bytes: click takes escape sequences out of text
 
 
 @secret.command(name="list")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from app.cli.context import Context, camel, json_option, now, print_json, say
@@ -11,6 +9,7 @@ from app.cli.errors import CommandError
 from app.cli.sync_now import now_, pause_, resume_, rewind_
 from app.views.generations import generation_lines, read_generations
 from app.views.link import link_details
+from app.views.sync import read_refusals
 from app.views.text import clip, count, of, safe, since
 from storage.process_lock import holder
 from sync.spoke.status import read_status
@@ -134,26 +133,14 @@ def rejected(context: Context, as_json: bool) -> None:
     They stay where they are here too, and everything behind them is sent. On the hub: spoke hub rejected
     """
     with context.database() as db, db.snapshot() as snapshot:
-        rows = snapshot.rows(
-            "SELECT r.topic, r.offset, r.code, r.detail, r.noted_at, s.key, s.payload FROM link_refusals r"
-            " LEFT JOIN _honker_stream s ON s.offset = r.offset AND s.topic = r.topic ORDER BY r.topic, r.offset"
-        )
-    names = ("topic", "offset", "code", "detail", "notedAtMs", "key", "payload")
-    found: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
-    for one in found:
-        one["payload"] = None if one["payload"] is None else _text(one["payload"])
+        found = read_refusals(snapshot)
     if as_json:
-        print_json(found)
+        print_json(camel(found))
         return
     if not found:
         say("the hub has refused none of our events")
     now_ms = round(now().timestamp() * 1000)
     for one in found:
-        payload = "(deleted here)" if one["payload"] is None else clip(safe(one["payload"][:200]), 60)
-        when = since(one["notedAtMs"], now_ms)
-        click.echo(f"{safe(one['topic'])} {one['offset']}  {one['code']}: {safe(one['detail'])}  {when}  {payload}")
-
-
-def _text(value: object) -> str:
-    """Foreign programs can put bytes into a row."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        payload = "(deleted here)" if one.payload is None else clip(safe(one.payload[:200]), 60)
+        when = since(one.noted_at_ms, now_ms)
+        click.echo(f"{safe(one.topic)} {one.offset}  {one.code}: {safe(one.detail)}  {when}  {payload}")

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from app.cli.context import Context, json_option, say
+from app.cli.context import Context, json_option, now, say, shown_json
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.views.conditions import all_hold, parse_condition
 from storage.engine import Database, Event
 from storage.engine.stream import last_offset
 from storage.events.envelope import EventShapeError, envelope_of
+
+if TYPE_CHECKING:
+    from app.views.conditions import Condition
+
+TIME_FORMATS = ("clock", "relative", "iso", "raw")
+
+
+def _conditions(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[Condition]:
+    try:
+        return [parse_condition(text) for text in given]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command()
@@ -20,36 +37,88 @@ from storage.events.envelope import EventShapeError, envelope_of
 @click.option("--from", "start", default=-10, show_default=True, help="Offset to begin behind; -N: the last N events.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with new events until ^C.")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many events.")
+@click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    callback=_conditions,
+    help="Only events of which it holds; may be repeated. FIELD may be a path: input.path.",
+)
+@click.option(
+    "--time-format",
+    type=click.Choice(TIME_FORMATS),
+    default="clock",
+    show_default=True,
+    help="Time of day (UTC), how long ago, date and time, or unix milliseconds.",
+)
 @json_option
 @click.pass_obj
-def tail(context: Context, topic: str, start: int, follow: bool, count: int | None, as_json: bool) -> None:
+def tail(
+    context: Context,
+    topic: str,
+    start: int,
+    follow: bool,
+    count: int | None,
+    conditions: list[Condition],
+    time_format: str,
+    as_json: bool,
+) -> None:
     """Print the events of the stream TOPIC.
 
     \b
     Examples:
       spoke tail
       spoke tail session-events --from 0 --json
+      spoke tail --from -100 --where type=call.responded --count 5
+      spoke tail --where "operationId=command.*" --time-format relative
       spoke tail call-protocol --follow
 
-    With --json one object a line: offset, key, createdAt and the event's envelope (type, id, payload).
+    With --json one object a line: offset, key, createdAt and the event's envelope (type, id, payload). --from counts
+    events before --where looks at them, --count those that are printed. VALUE is compared with text as it is and with
+    anything else as JSON; * and ? stand for characters.
     """
+    printer = _Printer(topic, count, conditions, _writer(time_format, as_json))
     with context.database() as db:
         after = start if start >= 0 else _behind_last(db, topic, -start)
-        printed = 0
-        while True:
-            events = db.stream(topic).read(after, min(1_000, count - printed) if count else 1_000)
-            for event in events:
-                click.echo(_json_line(event) if as_json else _text_line(event))
-                after = event.offset
-                printed += 1
-            if count is not None and printed >= count:
-                return
+        while not printer.done:
+            events = db.stream(topic).read(after)
             if not events:
                 break
-        if printed == 0 and not follow:
+            for event in events:
+                printer.take(event)
+                after = event.offset
+        if printer.seen == 0 and not follow:
             _explain_empty(db, topic)
-        if follow:
-            asyncio.run(_follow(db, topic, after, None if count is None else count - printed, as_json))
+        elif printer.printed == 0 and not follow:
+            say(f"of {printer.seen} events none is so")
+        if follow and not printer.done:
+            asyncio.run(_follow(db, topic, after, printer))
+
+
+class _Printer:
+    """Prints the events that fit, until enough are printed."""
+
+    def __init__(
+        self, topic: str, count: int | None, conditions: list[Condition], write: Callable[[Event], str]
+    ) -> None:
+        self._left = count
+        self._conditions = conditions
+        self._write = write
+        self.seen = self.printed = 0
+
+    @property
+    def done(self) -> bool:
+        return self._left == 0
+
+    def take(self, event: Event) -> None:
+        self.seen += 1
+        if self.done or (self._conditions and not _fits(event, self._conditions)):
+            return
+        click.echo(self._write(event))
+        self.printed += 1
+        if self._left is not None:
+            self._left -= 1
 
 
 def _behind_last(db: Database, topic: str, number: int) -> int:
@@ -71,29 +140,68 @@ def _explain_empty(db: Database, topic: str) -> None:
     raise CommandError(f"no stream {topic!r}", hint=f"streams here: {', '.join(topics)}", code=ExitCode.USAGE)
 
 
-async def _follow(db: Database, topic: str, after: int, count: int | None, as_json: bool) -> None:
-    printed = 0
+async def _follow(db: Database, topic: str, after: int, printer: _Printer) -> None:
     async for event in db.stream(topic).subscribe(from_offset=after):
-        click.echo(_json_line(event) if as_json else _text_line(event))
-        printed += 1
-        if count is not None and printed >= count:
+        printer.take(event)
+        if printer.done:
             return
 
 
-def _json_line(event: Event) -> bytes:
+def _document(event: Event) -> dict[str, Any]:
+    """An event as it is shown; what is no event, or not JSON, as the text it is."""
+    shown: dict[str, Any] = {"offset": event.offset, "key": event.key, "createdAt": event.created_at}
     try:
         envelope = envelope_of(event)
-        shown: dict[str, object] = {"type": envelope.type, "id": envelope.id, "payload": envelope.payload}
     except EventShapeError:
-        shown = {
-            "type": None,
-            "id": "",
-            "payload": event.payload_json,
-        }  # not JSON, or no event: shown as the text it is
-    return msgspec.json.encode({"offset": event.offset, "key": event.key, "createdAt": event.created_at, **shown})
+        return {**shown, "type": None, "id": "", "payload": event.payload_json}
+    return {**shown, "type": envelope.type, "id": envelope.id, "payload": envelope.payload}
 
 
-def _text_line(event: Event) -> str:
+def _json_line(event: Event) -> str:
+    line = msgspec.json.encode(_document(event))
+    if b"\n" in line or b"\r" in line:  # between the values of a payload, which is shown as it is
+        line = msgspec.json.format(line, indent=-1)
+    return shown_json(line.decode(errors="surrogatepass"))
+
+
+def _fits(event: Event, conditions: list[Condition]) -> bool:
+    document = _document(event)
+    if isinstance(document["payload"], msgspec.Raw):
+        try:
+            document["payload"] = json.loads(event.payload_json)
+        except (ValueError, RecursionError):
+            return False
+    return all_hold(conditions, document)
+
+
+def _writer(time_format: str, as_json: bool) -> Callable[[Event], str]:
+    if as_json:
+        return _json_line
     from app.views.streams import describe
 
-    return describe(event)
+    return lambda event: _colored(describe(event, _time(time_format)))
+
+
+def _colored(line: str) -> str:
+    return line.replace("call.error", click.style("call.error", fg="red"), 1)
+
+
+def _time(time_format: str) -> Callable[[str | None, int], str] | None:
+    """How to write the time of an event: its own, or else when it came into the log."""
+    from app.views.times import when
+
+    def moment(timestamp: str | None, created_at: int) -> datetime:
+        try:
+            return datetime.fromisoformat(timestamp or "").astimezone(UTC)
+        except (ValueError, OverflowError):
+            return datetime.fromtimestamp(created_at, UTC)
+
+    def milliseconds(timestamp: str | None, created_at: int) -> int:
+        return round(moment(timestamp, created_at).timestamp() * 1000)
+
+    return {
+        "clock": None,
+        "relative": lambda *of: f"{when(milliseconds(*of), round(now().timestamp() * 1000), 'relative'):>10}",
+        "iso": lambda *of: moment(*of).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "raw": lambda *of: str(milliseconds(*of)),
+    }[time_format]

@@ -15,6 +15,7 @@ from app import logs
 from app.cli.context import Context
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import colored
 from app.services.supervisor import Service
 from storage.engine import Database
 from storage.process_lock import LockHeldError, ProcessLock, holder
@@ -54,8 +55,10 @@ def open_tui(context: Context, *, ascii_only: bool = False, read_only: bool = Fa
     context.make_data_dir()
     encoding = (sys.stdout.encoding or "").lower()
     ascii_only = ascii_only or bool(os.environ.get("SPOKE_ASCII")) or "utf" not in encoding
-    if os.environ.get("TERM") == "dumb":
-        os.environ.setdefault("NO_COLOR", "1")
+    if colored() is False:
+        os.environ["NO_COLOR"] = "1"
+    elif colored():
+        os.environ.pop("NO_COLOR", None)
     os.environ.pop("TEXTUAL_COLOR_SYSTEM", None)  # Textual dies of a value that it does not know
     # While the screen is ours, what happens goes into a file of our own.
     logs.set_up(replace(logs.Logging.of(settings), file=context.paths.log_file, max_bytes=1_000_000, keep=1))
@@ -93,7 +96,7 @@ def _run(
             keys=said.keys,
             themes=paths.themes,
             reread=lambda: appearance(context.settings()),
-            watched=(paths.config_file.parent,),
+            config_file=paths.config_file,
         )
 
     service: Service | None = None

@@ -50,7 +50,7 @@ def hub_registry() -> Registry:
 
 def _add_file_operations(registry: Registry) -> None:
     registry.register_later(("graph", "acl"), _graphs)
-    registry.register_later(("stream", "queue", "schedule", "session", "calls"), _engine)
+    registry.register_later(("stream", "queue", "schedule", "lock", "session", "calls"), _engine)
     tables.register(registry)
 
 
@@ -67,7 +67,7 @@ def _graphs(registry: Registry) -> None:
 
 
 def _engine(registry: Registry) -> None:
-    from app.operations import durable_calls, queues, schedules, sessions, streams
+    from app.operations import durable_calls, locks, queues, schedules, sessions, streams
 
-    for module in (streams, queues, schedules, sessions, durable_calls):
+    for module in (streams, queues, schedules, locks, sessions, durable_calls):
         module.register(registry)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import Field
 
 from app.operations.declare import Group, Json, NothingInput, check_name
+from app.views.queues import by_cause, fingerprint, read_jobs
 from storage.engine import jobs
 from storage.engine.errors import PayloadError
 from storage.engine.payload import loads
@@ -79,6 +81,48 @@ class JobRowOutput(Model):
     error: str | None
 
 
+class RetryAllInput(Model):
+    """Which dead jobs: all of a queue, or those that died of one cause."""
+
+    queue: str
+    cause: str | None = None
+    """As `queue.dead` gives it: the error without what varies."""
+
+
+class CauseOutput(Model):
+    """Dead jobs that died of the same."""
+
+    error: str
+    jobs: int
+    newest_ms: int
+    example: int
+
+
+class QueueInput(Model):
+    """Which queue."""
+
+    queue: str
+
+
+class CausesOutput(Model):
+    """Why the dead jobs of a queue died, the most frequent cause first."""
+
+    causes: list[CauseOutput]
+
+
+class CountOutput(Model):
+    """How many jobs changed."""
+
+    jobs: int
+
+
+class PurgeInput(Model):
+    """Which jobs to delete for good."""
+
+    queue: str
+    state: Literal["dead", "all"] = "dead"
+
+
 class JobsOutput(Model):
     """Jobs, the newest first."""
 
@@ -139,17 +183,52 @@ def register(registry: Registry) -> None:
 
     @group.mutation("retry", "Queue a dead job anew.")
     def retry(given: JobInput, context: OperationContext) -> JobOutput:
-        rows = context.transaction.rows(
-            "SELECT queue, payload, priority, max_attempts FROM _honker_dead WHERE id = ?", (given.id,)
-        )
-        if not rows:
+        new = _retry(context, given.id)
+        if new is None:
             raise NotFoundError(f"no dead job {given.id}")
-        queue, payload, priority, attempts = rows[0]
-        context.transaction.execute("DELETE FROM _honker_dead WHERE id = ?", (given.id,))
-        (new,) = context.transaction.rows(
-            "SELECT honker_enqueue(?, ?, NULL, NULL, ?, ?, NULL)", (queue, payload, priority, attempts)
-        )[0]
         return JobOutput(id=new)
+
+    @group.query("dead", "Why the dead jobs of a queue died, grouped by cause.")
+    def dead(given: QueueInput, context: OperationContext) -> CausesOutput:
+        with context.database.snapshot() as snapshot:
+            causes = by_cause(read_jobs(snapshot, given.queue, "dead", -1))
+        return CausesOutput(causes=[CauseOutput(**asdict(cause)) for cause in causes])
+
+    @group.mutation("retryAll", "Queue all dead jobs of a queue anew, or those that died of one cause.")
+    def retry_all(given: RetryAllInput, context: OperationContext) -> CountOutput:
+        rows = context.transaction.rows(
+            "SELECT id, last_error FROM _honker_dead WHERE queue = ? ORDER BY id", (given.queue,)
+        )
+        wanted = [job for job, error in rows if given.cause is None or fingerprint(error) == given.cause]
+        for job in wanted:
+            _retry(context, job)
+        return CountOutput(jobs=len(wanted))
+
+    @group.mutation("purge", "Delete the dead jobs of a queue for good, or all of its jobs.")
+    def purge(given: PurgeInput, context: OperationContext) -> CountOutput:
+        tx = context.transaction
+        tx.execute("DELETE FROM _honker_dead WHERE queue = ?", (given.queue,))
+        removed = tx.changes
+        if given.state == "all":
+            tx.execute(
+                "DELETE FROM engine_job_errors WHERE job_id IN (SELECT id FROM _honker_live WHERE queue = ?)",
+                (given.queue,),
+            )
+            tx.execute("DELETE FROM _honker_live WHERE queue = ?", (given.queue,))
+            removed += tx.changes
+        return CountOutput(jobs=removed)
+
+
+def _retry(context: OperationContext, job: int) -> int | None:
+    """Move a dead job back; its new id, None when there is no such dead job."""
+    tx = context.transaction
+    rows = tx.rows("SELECT queue, payload, priority, max_attempts FROM _honker_dead WHERE id = ?", (job,))
+    if not rows:
+        return None
+    queue, payload, priority, attempts = rows[0]
+    tx.execute("DELETE FROM _honker_dead WHERE id = ?", (job,))
+    ((new,),) = tx.rows("SELECT honker_enqueue(?, ?, NULL, NULL, ?, ?, NULL)", (queue, payload, priority, attempts))
+    return int(new)
 
 
 def _payload(text: str) -> Any:

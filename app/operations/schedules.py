@@ -7,6 +7,7 @@ from typing import Any
 from app.operations.declare import Group, Json, NothingInput, check_name
 from storage.engine import schedules
 from storage.engine.payload import dumps
+from storage.graphs.errors import NotFoundError
 from storage.operations.spec import Model, OperationContext
 from sync.calls.registry import Registry
 
@@ -41,6 +42,12 @@ class NameInput(Model):
     """Which one."""
 
     name: str
+
+
+class JobOutput(Model):
+    """The job that was queued."""
+
+    id: int
 
 
 class DoneOutput(Model):
@@ -97,6 +104,20 @@ def register(registry: Registry) -> None:
     @group.mutation("resume", "Let a schedule go on; what was missed is not made up for.")
     def resume(given: NameInput, context: OperationContext) -> DoneOutput:
         return DoneOutput(done=_enable(context, given.name, enabled=True))
+
+    @group.mutation("runNow", "Queue the job of a schedule now; its next time stays.")
+    def run_now(given: NameInput, context: OperationContext) -> JobOutput:
+        tx = context.transaction
+        rows = tx.rows(
+            "SELECT queue, payload, priority, max_attempts FROM _honker_scheduler_tasks WHERE name = ?", (given.name,)
+        )
+        if not rows:
+            raise NotFoundError(f"no schedule {given.name!r}")
+        ((job,),) = tx.rows(
+            "SELECT honker_enqueue(?1, ?2, NULL, NULL, ?3, ?4, NULL)",
+            rows[0],
+        )
+        return JobOutput(id=job)
 
 
 def _enable(context: OperationContext, name: str, *, enabled: bool) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import Field
+
 from app.operations.declare import Group, NothingInput
 from storage import keyring as keys
 from storage import secrets
@@ -17,7 +19,7 @@ class SetInput(Model):
     """A secret to keep."""
 
     name: str
-    value: str
+    value: str = Field(json_schema_extra={"writeOnly": True})
     description: str | None = None
     expires_at: datetime | None = None
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
-from app.services.supervisor import not_ready
+from app.services.readiness import not_ready
 from app.services.waiting import woken_or_stopped
 from storage.engine import Database
 from storage.engine.stream import last_offset, saved_offset
 from storage.projections.call_graph import CALL_GRAPH
 from storage.projections.projection import BATCH, Projection, step
 from storage.projections.sessions import SESSIONS
+
+if TYPE_CHECKING:
+    import asyncio
 
 PROJECTIONS: tuple[Projection, ...] = (SESSIONS, CALL_GRAPH)
 
@@ -53,6 +56,8 @@ async def run(db: Database, stop: asyncio.Event, projections: tuple[Projection, 
 
     A crash at any point leaves rows and cursor in step; the next run goes on there.
     """
+    import asyncio
+
     waiter = db.wake.add([("stream", projection.topic) for projection in projections])
     not_ready["projector"] = "rows are brought up to the log"
     stopped = asyncio.ensure_future(stop.wait())

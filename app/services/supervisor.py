@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from app import __version__
+from app.services.readiness import not_ready
 from app.services.waiting import stopped_within
 
 Service: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
@@ -40,8 +41,6 @@ states: dict[str, ServiceState] = {}
 """The services of this process, by name (`spoke status` shows them)."""
 restarts: Counter[str] = Counter()
 """How often each service crashed in this process."""
-not_ready: dict[str, str] = {}
-"""By service: what it does before this process does what it is for. A service takes its own away."""
 
 
 def problems() -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.engine.wake import Waiter
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 async def woken_or_stopped(waiter: Waiter, stopped: asyncio.Future[Any], seconds: float, *others: Any) -> None:
@@ -15,6 +17,8 @@ async def woken_or_stopped(waiter: Waiter, stopped: asyncio.Future[Any], seconds
     Raises:
         EngineError: the database was closed, or its file was replaced.
     """
+    import asyncio
+
     woken = asyncio.ensure_future(waiter.wait(seconds))
     await asyncio.wait({woken, stopped, *others}, return_when=asyncio.FIRST_COMPLETED)
     if woken.done():
@@ -25,6 +29,8 @@ async def woken_or_stopped(waiter: Waiter, stopped: asyncio.Future[Any], seconds
 
 async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
     """Wait so long at most; whether `stop` was set."""
+    import asyncio
+
     try:
         async with asyncio.timeout(seconds):
             await stop.wait()
@@ -35,6 +41,8 @@ async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
 
 async def until_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, None]) -> None:
     """Run works that have no end of their own until `stop`; the first that fails ends all, and is raised."""
+    import asyncio
+
     tasks = [asyncio.ensure_future(work) for work in works]
     stopped = asyncio.ensure_future(stop.wait())
     try:

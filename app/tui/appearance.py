@@ -48,7 +48,7 @@ class Appearance:
         keys: binding ids to keys, `"sync.now": "ctrl+y"`.
         themes: the folder with the user's themes, a TOML file each.
         reread: reads the configuration again, for changes while the TUI runs; None: it does not change.
-        watched: folders in which a change means that it may have changed.
+        config_file: what `reread` reads.
     """
 
     ascii_only: bool = False
@@ -56,7 +56,7 @@ class Appearance:
     keys: Mapping[str, str] = field(default_factory=dict)
     themes: Path | None = None
     reread: Callable[[], Appearance] | None = None
-    watched: tuple[Path, ...] = ()
+    config_file: Path | None = None
 
 
 def read_theme(path: Path) -> Theme:
@@ -118,14 +118,22 @@ class Themes:
 
     def watch(self) -> None:
         """Follow changes of the configuration and of the theme files."""
-        if self._now.reread is not None and any(folder.is_dir() for folder in self._now.watched):
+        file = self._now.config_file
+        if self._now.reread is not None and file is not None and file.parent.is_dir():
             self._app.run_worker(self._watch(), group="appearance", exclusive=True)
 
     async def _watch(self) -> None:
         import watchfiles
 
-        folders = [folder for folder in self._now.watched if folder.is_dir()]
-        async for _ in watchfiles.awatch(*folders, recursive=True, step=200, debounce=400, watch_filter=None):
+        file, themes = self._now.config_file, self._now.themes
+        assert file is not None
+
+        def ours(_: watchfiles.Change, name: str) -> bool:
+            """The folder may be that of the data too, in which files change all the time."""
+            path = Path(name)
+            return path == file or (path.parent == themes and path.suffix == ".toml")
+
+        async for _ in watchfiles.awatch(file.parent, recursive=True, step=200, debounce=400, watch_filter=ours):
             await self.reread()
 
     async def reread(self) -> None:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shlex
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import ClassVar
 
 from rich.cells import cell_len
-from textual.app import ComposeResult, SuspendNotSupported
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from app.environment import child_environment
 from app.tui.lines.line_list import LineList
+from app.tui.programs import editor, pager, show_in
 from app.tui.view import View
 from app.views.text import clip, count, safe
 
@@ -68,23 +63,14 @@ class Detail(View):
 
     def action_pager(self) -> None:
         """Read it in the user's pager."""
-        self._open(os.environ.get("PAGER") or "less")
+        self._open(pager())
 
     def action_editor(self) -> None:
         """Open a copy in the user's editor; changes to it stay in the copy, which goes away."""
-        self._open(os.environ.get("EDITOR") or "vi")
+        self._open(editor())
 
     def _open(self, program: str) -> None:
-        with tempfile.TemporaryDirectory(prefix="spoke-") as folder:
-            path = Path(folder) / "text.txt"
-            path.write_text("\n".join(safe(line) for line in self._text.splitlines()) + "\n", encoding="utf-8")
-            try:
-                with self.app.suspend():
-                    subprocess.run([*shlex.split(program), str(path)], env=child_environment(), check=False)
-            except SuspendNotSupported:
-                self.notify("this terminal cannot be given to another program", severity="warning")
-            except (OSError, ValueError) as error:
-                self.notify(f"{program}: {error}; set PAGER or EDITOR", severity="error")
+        show_in(self.app, program, "\n".join(safe(line) for line in self._text.splitlines()) + "\n")
         self.refresh()
 
 

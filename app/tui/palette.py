@@ -59,7 +59,7 @@ class Palette(ModalScreen[Entry | None]):
 
     def compose(self) -> ComposeResult:
         """The line, its help, the entries."""
-        yield Input(self._typed, id="typed", compact=True, select_on_focus=False)
+        yield Input(self._typed, placeholder=": what to do", id="typed", compact=True, select_on_focus=False)
         yield Static(
             "a verb, a place, or: session ID, theme NAME, q   tab completes, esc leaves", id="hint", markup=False
         )
@@ -136,7 +136,7 @@ class Palette(ModalScreen[Entry | None]):
 
 
 def _line(entry: Entry, width: int) -> str:
-    keys = fit(entry.keys, 12)
+    keys = fit(entry.keys, 8)
     reason = f"  ({entry.reason})" if entry.reason else ""
     return safe(f"  {keys} {entry.text}{reason}")
 
@@ -147,13 +147,13 @@ def entries(view: View) -> list[Entry]:
     found = [
         Entry(
             verb.binding.description,
-            shown_keys(verb.binding, app.keymap),
+            shown_keys(verb.binding, app.keymap, first=True),
             verb.binding.action,
             verb.owner,
             view.why_not(_name(verb.binding.action)) if verb.owner is view else None,
         )
         for verb in verbs_of(view)
-        if not verb.binding.action.startswith("go(")
+        if not verb.binding.action.startswith(("go(", "move(", "page(", "top", "bottom", "palette"))
     ]
     found += [
         Entry(

@@ -66,11 +66,20 @@ PLACES: tuple[Place, ...] = (
     Place("overview", "1", "Overview", "app.tui.overview:OverviewView"),
     Place("sessions", "2", "Sessions", "app.tui.sessions:SessionsView"),
     Place("streams", "4", "Streams", "app.tui.streams:StreamsView"),
+    Place("queues", "5", "Queues", "app.tui.queues:QueuesView"),
+    Place("schedules", "9", "Cron", "app.tui.schedules:SchedulesView"),
+    Place("logs", "0", "Logs", "app.tui.logs:LogsView"),
 )
 """In the order of the tab bar."""
 
 NOUNS: tuple[Noun, ...] = (
     Noun("session", "app.tui.session:SessionView", _column("SELECT id FROM sessions ORDER BY position DESC LIMIT 500")),
+    Noun("stream", "app.tui.streams:StreamView", _column("SELECT DISTINCT topic FROM _honker_stream ORDER BY topic")),
+    Noun(
+        "queue",
+        "app.tui.queues:QueueView",
+        _column("SELECT queue FROM _honker_live UNION SELECT queue FROM _honker_dead ORDER BY queue"),
+    ),
 )
 
 

@@ -42,7 +42,7 @@ class SessionsView(TableView[SessionRow]):
             Column("calls", "CALLS", lambda row: count(row.calls), 7, lambda row: row.calls, right=True),
             Column("failed", "FAILED", lambda row: count(row.failed) if row.failed else "", 6, _failed, right=True),
             Column("source", "SOURCE", lambda row: row.source, 11, rank=2),
-            Column("title", "TITLE", lambda row: row.title, 16, grow=True),
+            Column("title", "TITLE", lambda row: row.title, 24, grow=True),
         )
 
     def _glyph(self, row: SessionRow) -> str:

@@ -1,104 +1,122 @@
-"""The tail of a stream."""
+"""The streams, and the tail of one."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from typing import ClassVar
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from rich.style import Style
+from textual import work
 
 from app.tui.detail import Detail
-from app.tui.lines.line_list import LineList
-from app.tui.view import View
-from app.views.streams import Topic, describe, list_topics, newest
-from app.views.text import of
+from app.tui.style import FAILED
+from app.tui.table_view import TableView
+from app.views.columns import Column
+from app.views.stream_text import stream_columns
+from app.views.streams import StreamRow, Told, newest, read_streams, tell
+from app.views.text import count, safe
 from storage.engine import Event, PayloadError, Snapshot
 
-EMPTY = (
-    "",
-    "  No events yet. Every call and every session leaves events here, in order, for ever.",
-    "",
-    "  Make some:   spoke call system.info",
-)
 SHOWN = 5_000
 
 
-class StreamsView(View):
-    """The newest events of one topic; follows new ones."""
+class StreamsView(TableView[StreamRow]):
+    """Every stream, with what its slowest consumer has not read."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right,l", "topic(1)", "next stream", id="streams.next"),
-        Binding("left,h", "topic(-1)", "previous stream", show=False, id="streams.previous"),
-        Binding("f", "follow", "follow", id="streams.follow"),
-        Binding("p", "pause", "pause", id="streams.pause"),
-    ]
+    noun: ClassVar[str] = "stream"
+    empty: ClassVar[Sequence[str]] = (
+        "",
+        "  No events yet. Every call and every session leaves events here, in order, for ever.",
+        "",
+        "  Make some:   spoke call system.info",
+    )
 
     def __init__(self) -> None:
         super().__init__()
-        self._topic: str | None = None
-        self._topics: list[Topic] = []
-        self._paused = False
+        self.columns = stream_columns(lambda at: self.spoke.when(at))
 
-    def compose_body(self) -> ComposeResult:
-        """One list of events."""
-        yield LineList[Event](
-            lambda event, _: self.spoke.plain(describe(event)), lambda event: event.offset, EMPTY, follow=True
-        )
+    def read(self, snapshot: Snapshot) -> Sequence[StreamRow]:
+        """The streams."""
+        return read_streams(snapshot)
 
-    async def load(self) -> None:
-        """Read the topics and the newest events of the chosen one."""
-        self._topics, events = await self.spoke.db.read(self._read)
-        lines = self.query_one(LineList)
-        topic = next((t for t in self._topics if t.name == self._topic), None)
-        total = topic.events if topic else 0
-        state = "paused" if self._paused else "following" if lines.follow else "not following"
-        place = f"{self._names().index(self._topic) + 1}/{len(self._topics)}" if self._topic in self._names() else "0/0"
-        self.set_title(f"stream {place} {self._topic or ''}  {of(total, 'event')}  {state}")
-        if not self._paused:
-            lines.show([event for event in events if self.matches(f"{describe(event)} {event.payload_json}")])
+    def key(self, row: StreamRow) -> object:
+        """Its name."""
+        return row.name
 
-    def _names(self) -> list[str]:
-        return [topic.name for topic in self._topics]
+    def open(self, row: StreamRow) -> None:
+        """Its tail."""
+        self.spoke.open_noun("stream", row.name)
 
-    def _read(self, snapshot: Snapshot) -> tuple[list[Topic], list[Event]]:
-        topics = list_topics(snapshot)
-        if self._topic is None and topics:
-            self._topic = topics[0].name
-        return topics, newest(snapshot, self._topic, SHOWN) if self._topic else []
 
-    def action_topic(self, step: int) -> None:
-        """Show another stream."""
-        names = self._names()
-        if len(names) < 2:
-            self.notify("there is no other stream")
-            return
-        here = names.index(self._topic) if self._topic in names else 0
-        self._topic = names[(here + step) % len(names)]
-        self.query_one(LineList).follow = True
-        self.spoke.reload()
+def _offset(row: Told) -> int:
+    return row.event.offset
 
-    def action_follow(self) -> None:
-        """Stay at the newest event, or stop doing so."""
-        lines = self.query_one(LineList)
-        lines.follow = not lines.follow
-        self.spoke.reload()
 
-    def action_pause(self) -> None:
-        """Freeze the list, or let it go on."""
-        self._paused = not self._paused
-        self.spoke.reload()
+class StreamView(TableView[Told]):
+    """The newest events of a stream; new ones come at the end."""
 
-    def on_line_list_chosen(self, message: LineList.Chosen) -> None:
-        """Show an event's payload."""
-        event = message.row
-        try:
-            text = json.dumps(event.payload, ensure_ascii=False, indent=2)
-        except PayloadError:
-            text = event.payload_json
-        self.app.push_screen(Detail(f"{event.topic} offset {event.offset}", text))
+    noun: ClassVar[str] = "event"
+    follows: ClassVar[bool] = True
+    empty: ClassVar[Sequence[str]] = ("", "  This stream has no events, or they have been deleted (retention).")
+    columns = (
+        Column[Told](
+            "offset", "OFFSET", lambda row: str(row.event.offset), 9, lambda row: row.event.offset, right=True
+        ),
+        Column[Told]("time", "TIME", lambda row: row.time, 12),
+        Column[Told]("type", "TYPE", lambda row: row.type, 16),
+        Column[Told]("who", "WHO", lambda row: row.who, 8, rank=1),
+        Column[Told]("what", "WHAT", lambda row: row.what, 20, grow=True),
+    )
+
+    def __init__(self, topic: str) -> None:
+        super().__init__()
+        self._topic = topic
+        self._events = 0
+
+    def heading(self) -> str:
+        """Which stream."""
+        return f"{safe(self._topic)} · newest"
+
+    def read(self, snapshot: Snapshot) -> Sequence[Told]:
+        """The newest events."""
+        return [tell(event) for event in newest(snapshot, self._topic, SHOWN)]
+
+    def key(self, row: Told) -> object:
+        """Its offset."""
+        return row.event.offset
+
+    def searched(self, row: Told) -> str:
+        """The payload too."""
+        return row.event.payload_json
+
+    def failed(self, row: Told) -> bool:
+        """Errors of calls."""
+        return row.failed
+
+    def style(self, row: Told) -> Style:
+        """Red for errors."""
+        return FAILED if row.failed else Style()
+
+    def open(self, row: Told) -> None:
+        """The payload."""
+        self._show(row.event)
+
+    @work
+    async def _show(self, event: Event) -> None:
+        text = await asyncio.to_thread(pretty, event)  # it may be megabytes
+        self.app.push_screen(Detail(f"{safe(event.topic)} offset {count(event.offset)}", text))
 
     def copy_text(self) -> str:
         """The payload."""
-        event = self.query_one(LineList).selected
-        return event.payload_json if isinstance(event, Event) else ""
+        row = self.table.selected
+        return "" if row is None else row.event.payload_json
+
+
+def pretty(event: Event) -> str:
+    """The payload, indented; as it is when it is no JSON."""
+    try:
+        return json.dumps(event.payload, ensure_ascii=False, indent=2)
+    except PayloadError:
+        return event.payload_json

@@ -7,12 +7,15 @@ from rich.style import Style
 from app.views.sessions import SessionRow
 from app.views.waterfall import Row
 
+FAILED = Style(color="red")
+WARNING = Style(color="yellow")
+RUNNING = Style(color="cyan")
 _BY_STATUS = {
-    "failed": Style(color="red"),
-    "aborted": Style(color="yellow"),
-    "active": Style(color="cyan"),
-    "running": Style(color="cyan"),
-    "pending": Style(color="cyan"),
+    "failed": FAILED,
+    "aborted": WARNING,
+    "active": RUNNING,
+    "running": RUNNING,
+    "pending": RUNNING,
     "completed": Style(),
 }
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.engine import Snapshot
+from storage.identity.devices import Device, list_devices
+from storage.identity.join_tokens import JoinToken, list_join_tokens
 from storage.process_lock import holder
+from storage.tenant_files import TenantFile, list_tenant_files
 from storage.tenants import open_system_database, open_tenant_database
 
 
@@ -77,6 +80,19 @@ class QuarantinedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class HubContents:
+    """Everything that the hub's screen shows; devices are the nodes that joined with a token."""
+
+    status: HubStatus
+    tenants: tuple[TenantFile, ...]
+    spokes: tuple[SpokeRow, ...]
+    gaps: tuple[GapRow, ...]
+    quarantined: tuple[QuarantinedRow, ...]
+    devices: tuple[Device, ...]
+    tokens: tuple[JoinToken, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HubStatus:
     """A hub in short; `address` is where it listens, or listened when it ran last."""
 
@@ -108,6 +124,21 @@ def read_hub(directory: Path) -> HubStatus:
         events=sum(spoke.events for spoke in spokes),
         gaps=sum(stream.gaps for stream in streams),
         quarantined=sum(stream.quarantined for stream in streams),
+    )
+
+
+def read_contents(directory: Path) -> HubContents:
+    """Everything in a hub's data directory; safe beside a running hub. Opens every tenant's file: not for the loop."""
+    with _system(directory) as system:
+        tenants, devices, tokens = list_tenant_files(system), list_devices(system), list_join_tokens(system)
+    return HubContents(
+        status=read_hub(directory),
+        tenants=tuple(tenants),
+        spokes=tuple(list_spokes(directory)),
+        gaps=tuple(list_gaps(directory)),
+        quarantined=tuple(list_quarantined(directory)),
+        devices=tuple(devices),
+        tokens=tuple(tokens),
     )
 
 

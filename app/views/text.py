@@ -46,10 +46,11 @@ def clip(text: str, width: int, *, ellipsis: str = "…") -> str:
     return set_cell_size(text, width - len(ellipsis)).rstrip() + ellipsis
 
 
-def fit(text: str, width: int, *, ellipsis: str = "…") -> str:
-    """Return the text in exactly `width` cells: clipped, or padded on the right."""
+def fit(text: str, width: int, *, ellipsis: str = "…", right: bool = False) -> str:
+    """Return the text in exactly `width` cells: clipped, or padded; it stands on the left, or on the right."""
     clipped = clip(text, width, ellipsis=ellipsis)
-    return clipped + " " * (width - cell_len(clipped))
+    padding = " " * (width - cell_len(clipped))
+    return padding + clipped if right else clipped + padding
 
 
 def duration(ms: float | None) -> str:

@@ -7,7 +7,8 @@
     job = db.queue("emails").enqueue({"to": "alice"})
 
 Stands on APSW, cronsim, msgspec and the standard library alone; knows nothing of tenants, graphs or calls. What is
-covered and how it differs from Honker: `docs/engine.md`.
+covered and how it differs from Honker: `docs/engine.md`. asyncio is imported where it is used: a fifth of the start of
+every command that only looks.
 """
 
 from typing import NoReturn

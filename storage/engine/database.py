@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -10,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
@@ -34,6 +33,9 @@ from storage.engine.wake import WakeHub, Watcher
 from storage.engine.wal_sync import WalSync
 from storage.engine.worker import run_workers
 from storage.engine.writer import WriteBlock, Writer
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -167,6 +169,8 @@ class Database:
 
     async def read(self, fn: Callable[[Snapshot], T]) -> T:
         """Run `fn(snapshot)` on a reader thread, so that the event loop never waits for the disk."""
+
+        import asyncio
 
         def work() -> T:
             with self._readers.snapshot() as snapshot:

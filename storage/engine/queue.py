@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -232,6 +231,8 @@ class Queue:
 
     async def _claim(self, worker_id: str, number: int) -> list[jobs.JobRow]:
         """Claim on the writer thread; a claim that is committed while we are cancelled is given back."""
+        import asyncio
+
         claiming = asyncio.ensure_future(
             self._db.run(
                 lambda tx: jobs.claim(tx, self.name, worker_id, number, self.visibility_timeout_s, now=self._db.clock())
@@ -378,6 +379,8 @@ class Queue:
         Raises:
             asyncio.TimeoutError: there is none after `timeout` seconds.
         """
+        import asyncio
+
         waiter = self._db.wake.add([("result", str(job_id))])
         try:
             async with asyncio.timeout(timeout):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from storage.engine.payload import dumps
 from storage.engine.transaction import Transaction
 
 if TYPE_CHECKING:
+    import asyncio
+
     from storage.engine.database import Database
 
 _UNSET: Any = object()
@@ -120,6 +121,8 @@ class Scheduler:
             LockHeld: another process is the scheduler.
             LeadershipLost: the lock ran out and another process took it.
         """
+        import asyncio
+
         owner = uuid.uuid4().hex
         waiter = self._db.wake.add([("schedule", "")])
         stop = stop_event or asyncio.Event()

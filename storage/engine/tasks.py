@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 from collections.abc import Callable
@@ -81,6 +80,8 @@ class TaskResult:
 
     def get(self, timeout: float | None = None) -> Any:
         """Wait for the result, outside an event loop; `TimeoutError` after `timeout` seconds."""
+        import asyncio
+
         return asyncio.run(self.aget(timeout))
 
 
@@ -156,6 +157,8 @@ def define_periodic(
 
 async def call(spec: TaskSpec, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """Run a task's function: a coroutine on the loop, anything else on a thread."""
+    import asyncio
+
     if inspect.iscoroutinefunction(spec.fn):
         return await spec.fn(*args, **kwargs)
     return await asyncio.to_thread(spec.fn, *args, **kwargs)

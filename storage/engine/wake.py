@@ -11,15 +11,17 @@ waiters arm before they read (`tests/storage/engine/test_wake.py`).
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from storage.engine.errors import FileReplacedError, UsageError
 from storage.engine.inotify import Inotify
+
+if TYPE_CHECKING:
+    import asyncio
 
 Topic: TypeAlias = tuple[str, str]
 """What changed: `("stream", topic)`, `("notify", channel)` or `("queue", name)`."""
@@ -66,6 +68,8 @@ class Waiter:
         loop: asyncio.AbstractEventLoop,
         fetch: Callable[[], None] | None = None,
     ) -> None:
+        import asyncio
+
         self.topics = topics
         self.fetch = fetch
         """Called by the thread that committed, before the wake: it may look at the database where that costs least."""
@@ -91,6 +95,8 @@ class Waiter:
         Raises:
             EngineError: the database was closed, or its file was replaced, while waiting.
         """
+        import asyncio
+
         if self.error is None:
             try:
                 # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the wake-up, and
@@ -134,6 +140,8 @@ class WakeHub:
 
     def add(self, topics: Iterable[Topic] | None, fetch: Callable[[], None] | None = None) -> Waiter:
         """Register a waiter for the topics (None: every commit) on the running event loop."""
+        import asyncio
+
         waiter = Waiter(None if topics is None else frozenset(topics), asyncio.get_running_loop(), fetch)
         with self._lock:
             waiter.error = self._error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import uuid
@@ -16,6 +15,8 @@ from storage.engine.tasks import ENVELOPE, Retryable, UnknownTaskError, call, fi
 from storage.engine.transaction import Transaction
 
 if TYPE_CHECKING:
+    import asyncio
+
     from storage.engine.database import Database
 
 
@@ -42,6 +43,8 @@ async def run_task(
       `retry_delay * backoff^(attempts - 1)` seconds (`Retryable` names its own), dead-lettered after `retries`;
     * the claim ran out meanwhile: nothing is written, the job is another worker's.
     """
+    import asyncio
+
     try:
         async with asyncio.timeout(timeout):
             value = await _handle(handler, job.payload)
@@ -57,6 +60,8 @@ async def run_task(
 
 
 async def _handle(handler: Callable[[Any], Any], payload: Any) -> Any:
+    import asyncio
+
     if inspect.iscoroutinefunction(handler):
         return await handler(payload)
     return await asyncio.to_thread(handler, payload)
@@ -131,6 +136,8 @@ async def run_workers(
     On stop no new job is claimed; those that run are finished first. A worker that is killed leaves its jobs claimed
     until their visibility time-out; then another one has them.
     """
+    import asyncio
+
     names = [queue] if isinstance(queue, str) else queue or sorted({spec.queue for spec in registry().values()})
     stop = stop_event or asyncio.Event()
     workers = concurrency or os.cpu_count() or 1
@@ -141,6 +148,8 @@ async def run_workers(
 
 
 async def _work(queue: Queue, worker_id: str, stop: asyncio.Event) -> None:
+    import asyncio
+
     stopping = asyncio.ensure_future(stop.wait())
     claims = queue.claim(worker_id)
     try:

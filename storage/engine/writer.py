@@ -10,7 +10,6 @@ Two ways in:
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import apsw
 
@@ -28,6 +27,9 @@ from storage.engine.durations import Durations
 from storage.engine.errors import ClosedError, NestedTransactionError, from_apsw, translated
 from storage.engine.transaction import Transaction
 from storage.engine.wake import WakeHub, Watcher
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -202,6 +204,8 @@ class Writer:
 
         Cancelling the wait does not undo the write.
         """
+        import asyncio
+
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 

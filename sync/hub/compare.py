@@ -9,8 +9,8 @@ from storage.engine import Snapshot
 from sync.hub.streams import topic_of
 from sync.link.chain import LogEvent
 from sync.logs.chains import END, events_between
+from sync.logs.generations import generations
 from sync.logs.incoming import received
-from sync.logs.outgoing import generations
 
 
 @dataclass(frozen=True, slots=True)

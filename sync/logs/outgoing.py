@@ -14,6 +14,7 @@ from sync.link.errors import LinkError
 from sync.link.frames import MAX_BATCH_EVENTS, MAX_PROBES, TARGET_BATCH_BYTES, pack, unpack
 from sync.link.lineage import Generation
 from sync.logs.chains import CHECKPOINT_EVERY, CHUNK, END, events_between, hash_at, known_before, log_begins, remember
+from sync.logs.generations import generations
 
 Question = core.LoadLineage | core.Examine | core.Sample | core.Fork | core.Insert | core.ReadLog | core.SaveAck
 
@@ -287,15 +288,3 @@ def _verdict(
     if known_before(source, topic, generation, cursor.offset) is None:
         return "same" if cursor.offset == end else "pruned"
     return "same" if hash_at(source, topic, generation, cursor.offset) == cursor.hash else "differs"
-
-
-def generations(source: Snapshot | Transaction, topic: str) -> list[Generation]:
-    """Every generation of a log, oldest first."""
-    return [
-        Generation(number, gen_id, base, parent or b"", end, seen, reason)
-        for number, gen_id, base, parent, end, seen, reason in source.rows(
-            "SELECT number, gen_id, base, parent, sealed_at, seen, reason FROM link_generations WHERE topic = ?"
-            " ORDER BY number",
-            (topic,),
-        )
-    ]

@@ -10,7 +10,7 @@ from storage.engine.stream import last_offset
 from sync.link.chain import Cursor, extend
 from sync.link.lineage import Generation
 from sync.logs.chains import events_between, known_before, log_begins
-from sync.logs.outgoing import generations
+from sync.logs.generations import generations
 
 Finding: TypeAlias = Literal["same", "differs", "unknown"]
 """`unknown`: nothing was noted, or the events that the note speaks of were deleted by retention."""

@@ -9,7 +9,7 @@ from storage.engine import Snapshot, Transaction
 from storage.engine.connection import Row
 from storage.tenants import find_fact
 from sync.durable.topics import HUB, NODE, calls_to, results_to
-from sync.logs.outgoing import generations
+from sync.logs.generations import generations
 
 State: TypeAlias = Literal[
     "unpaired", "offline", "connecting", "authenticating", "catching-up", "live", "draining", "refused", "paused"

@@ -63,7 +63,7 @@ def test_text() -> None:
 
 def test_json() -> None:
     said = json.loads(logs.Json().format(record("a %s", "b", ids={"stream": "s", "offset": 7}, error=True)))
-    assert said.pop("error").startswith("Traceback")
+    assert said.pop("traceback").startswith("Traceback")
     assert said == {
         "time": "1970-01-01T00:00:00.500Z",
         "level": "warning",

@@ -24,8 +24,9 @@ from sync.link import sending
 from sync.link.chain import Cursor, LogEvent, extend
 from sync.link.frames import Window, pack, unpack
 from sync.link.lineage import Generation
+from sync.logs.generations import generations
 from sync.logs.incoming import IncomingLogs, received
-from sync.logs.outgoing import OutgoingLogs, generations
+from sync.logs.outgoing import OutgoingLogs
 from tests.storage.engine.faulty_vfs import Disk, FaultyVFS
 
 TOPIC = "call-protocol"

@@ -145,7 +145,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
             self.marks &= {self._key(row) for row in rows}
         self.cursor = max(0, len(rows) - 1) if self.follow else min(kept, max(0, len(rows) - 1))
         self.virtual_size = Size(width, len(rows) + self._top)
-        if not before or not rows:
+        if bool(before) is not bool(rows):
             self.refresh()
         else:
             for line in range(top, top + self._height):

@@ -17,6 +17,7 @@ import click
 import pytest
 
 from app.cli import _COMMANDS, cli
+from app.cli.contract import CONTRACTS
 from app.cli.exit_codes import EXPLAINED, ExitCode
 from app.cli.run_cli import run
 from storage.tenants import open_tenant_database
@@ -521,10 +522,9 @@ BLOCKS = ("run", "hub run", "hub", "tui", "demo", "selftest")
 """Run until they are stopped, or need minutes: tests/e2e runs them."""
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in BLOCKS])
-def test_the_examples_in_the_help_work(
-    name: str, spoke: Spoke, node: Path, tmp_path: Path, trajectories: list[Path]
-) -> None:
+def run_examples(
+    name: str, lines: list[str], spoke: Spoke, node: Path, tmp_path: Path, trajectories: list[Path]
+) -> subprocess.CompletedProcess[str]:
     """Each example is run in a shell, in a folder that holds what the examples speak of."""
     work = tmp_path / "work"
     (work / "runs").mkdir(parents=True)
@@ -553,9 +553,7 @@ def test_the_examples_in_the_help_work(
     if name.startswith("hub call"):
         place_a_call(node / "hub")
     session = json.loads(spoke("session", "start", "x", "--json")[1])["sessionId"]
-    script = (
-        "\n".join(examples(COMMANDS[name])).replace("3f2a", session[:8]).replace(" --follow", " --follow --count 1")
-    )
+    script = "\n".join(lines).replace("3f2a", session[:8]).replace(" --follow", " --follow --count 1")
     with ExitStack() as stack:
         if name == "sync now":
             url, key = stack.enter_context(serving(tmp_path / "the-hub"))
@@ -574,6 +572,46 @@ def test_the_examples_in_the_help_work(
             text=True,
         )
     assert done.returncode == 0, f"{script}\n{done.stderr}"
+    return done
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in BLOCKS])
+def test_the_examples_in_the_help_work(
+    name: str, spoke: Spoke, node: Path, tmp_path: Path, trajectories: list[Path]
+) -> None:
+    run_examples(name, examples(COMMANDS[name]), spoke, node, tmp_path, trajectories)
+
+
+def with_json(name: str) -> list[str]:
+    """The examples of a command, the last of its own as `… --json`; what the others print is thrown away."""
+    lines = "\n".join(examples(COMMANDS[name])).replace("\\\n", " ").splitlines()
+    own = max(at for at, line in enumerate(lines) if f"spoke {name}" in line)
+    last = re.sub(r" > \S+$| --csv\b", "", re.sub(rf".*\$\((spoke {name}.*)\)$", r"\1", lines[own]))
+    return [*(f"{{ {line}; }} > /dev/null" for line in lines[:own]), last + ("" if "--json" in last else " --json")]
+
+
+WITH_JSON = [
+    name
+    for name, command in COMMANDS.items()
+    if name not in (*BLOCKS, "operations call") and any("--json" in option.opts for option in command.params)
+]  # `operations call` is `call`, with its examples
+
+
+@pytest.mark.parametrize("name", WITH_JSON)
+def test_stdout_is_json_and_nothing_else(
+    name: str, spoke: Spoke, node: Path, tmp_path: Path, trajectories: list[Path]
+) -> None:
+    """One document, or one a line; in the form and with the fields that docs/cli-json.md names."""
+    form, fields = CONTRACTS[name].form, CONTRACTS[name].fields
+    out = run_examples(name, with_json(name), spoke, node, tmp_path, trajectories).stdout
+    documents = [json.loads(line) for line in out.splitlines()]
+    if form == "lines":
+        assert all(set(fields) <= set(document) for document in documents)
+        return
+    (document,) = documents
+    assert isinstance(document, list if form == "array" else dict)
+    for one in document if isinstance(document, list) else [document]:
+        assert set(fields) <= set(one)
 
 
 def test_every_exit_code_is_explained(spoke: Spoke) -> None:
@@ -583,13 +621,16 @@ def test_every_exit_code_is_explained(spoke: Spoke) -> None:
         assert re.search(rf"^ +{int(code)} ", out, re.MULTILINE)
 
 
-FORBIDDEN = ("textual", "pydantic", "websockets", "cryptography", "sqlalchemy", "sqlite3")
+FORBIDDEN = ("textual", "pydantic", "websockets", "cryptography", "sqlalchemy", "sqlite3", "asyncio", "ssl")
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--version"], ["--help"], ["status"], ["session", "list"], ["sync", "status"], ["health", "sync"]]
+    "arguments",
+    [["--version"], ["--help"], ["status"], ["session", "list"], ["sync", "status"], ["paths"], ["health", "sync"]],
 )
 def test_plain_commands_import_nothing_heavy(node: Path, arguments: list[str]) -> None:
+    node.mkdir()
+    open_tenant_database(node / "tenant-local.db").close()
     code = (
         "import sys; sys.argv = ['spoke', *sys.argv[1:]]\n"
         "from app.main import main\n"

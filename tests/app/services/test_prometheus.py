@@ -13,7 +13,7 @@ import pytest
 
 from app.config import Settings
 from app.operations import builtin_registry
-from app.services import loopback, supervisor
+from app.services import loopback, readiness, supervisor
 from app.services.hub import run_hub
 from app.services.loopback import Pages
 from app.services.prometheus import node_exposition
@@ -181,9 +181,9 @@ async def test_what_is_not_ready_says_why(tenant: Database, monkeypatch: pytest.
         return found.status, found.body.decode()
 
     assert await ready() == (200, "ready\n")
-    monkeypatch.setitem(supervisor.not_ready, "projector", "rows are brought up to the log")
+    monkeypatch.setitem(readiness.not_ready, "projector", "rows are brought up to the log")
     assert await ready() == (503, "projector: rows are brought up to the log\n")
-    monkeypatch.delitem(supervisor.not_ready, "projector")
+    monkeypatch.delitem(readiness.not_ready, "projector")
     stop.set()
     assert await ready() == (503, "stopping\n")
 

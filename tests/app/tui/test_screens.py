@@ -109,6 +109,8 @@ async def test_new_events_show_up_without_a_key(filled: Database) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4")
         await settle(pilot)
+        await pilot.press("enter")
+        await settle(pilot)
         filled.stream("call-protocol").publish({"type": "call.aborted", "requestId": "c4"})
         await settle(pilot)
         assert "call.aborted" in frame(app)
@@ -117,7 +119,11 @@ async def test_new_events_show_up_without_a_key(filled: Database) -> None:
 async def test_pause_holds_the_list(filled: Database) -> None:
     app = app_on(filled)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("4", "p")
+        await pilot.press("4")
+        await settle(pilot)
+        await pilot.press("enter")
+        await settle(pilot)
+        await pilot.press("p")
         await settle(pilot)
         filled.stream("call-protocol").publish({"type": "call.aborted", "requestId": "c4"})
         await settle(pilot)
@@ -230,10 +236,10 @@ async def test_keys_that_cannot_do_anything_say_why(tenant: Database) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("y")
-        await pilot.press("4", "l")
+        await pilot.press("4", "S")
         await pilot.pause()
         said = [notification.message for notification in app._notifications]
-    assert said == ["nothing to copy: the list is empty", "there is no other stream"]
+    assert said == ["nothing to copy: the list is empty", "reverse: sort first: s"]
 
 
 async def test_back_goes_back(filled: Database) -> None:

@@ -15,8 +15,9 @@ from sync.link.chain import LogEvent
 from sync.link.errors import LinkError
 from sync.link.exchange import Answer, Question
 from sync.link.lineage import Generation
+from sync.logs.generations import generations
 from sync.logs.incoming import IncomingLogs, received
-from sync.logs.outgoing import OutgoingLogs, generations
+from sync.logs.outgoing import OutgoingLogs
 from tests.sim.disk import Disk, Shell
 
 NODE = "n"

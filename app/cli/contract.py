@@ -1,0 +1,162 @@
+"""What programs may rely on: of each command what it does to the world, and the shape of its --json.
+
+Tests hold that every command has a line here, and that what it prints has the form and the fields. A field may be
+added, none is taken away or changes its meaning (docs/cli-json.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Impact: TypeAlias = Literal["read", "write", "destructive"]
+Form: TypeAlias = Literal["object", "array", "lines"]
+
+IMPACTS: dict[Impact, str] = {
+    "read": "changes nothing that another command shows",
+    "write": "adds or changes something",
+    "destructive": "takes something away for good, or runs what may",
+}
+FORMS: dict[Form, str] = {
+    "object": "one object",
+    "array": "one array, of objects",
+    "lines": "one object a line (JSONL)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a command does (`impact`); the `form` of its --json (None: it has none) and the `fields` of its objects.
+
+    Fields may be fewer where the object is somebody else's: an operation's output, a query's columns; `note` says so.
+    """
+
+    impact: Impact
+    form: Form | None = None
+    fields: tuple[str, ...] = ()
+    note: str = ""
+
+
+def _reads(form: Form | None = None, fields: str = "", note: str = "") -> Contract:
+    return Contract("read", form, tuple(fields.split()), note)
+
+
+def _writes(form: Form | None = None, fields: str = "", note: str = "") -> Contract:
+    return Contract("write", form, tuple(fields.split()), note)
+
+
+def _destroys(form: Form | None = None, fields: str = "", note: str = "") -> Contract:
+    return Contract("destructive", form, tuple(fields.split()), note)
+
+
+_CALL = "callId peer operationId state execution deadline idempotencyKey recovered createdAt endedAt"
+_SESSION = "sessionId title source status startedAt endedAt callCount failedCount runningCount"
+_OPERATION = "operationId type description"
+_JOB = "id queue state payload priority attempts maxAttempts createdMs atMs worker error"
+_IMPORTED = "name sessionId calls newEvents new"
+_ASKED = "or requestId, operationId and output where it was executed here"
+
+CONTRACTS: dict[str, Contract] = {
+    "status": _reads("object", "nodeId dataDir daemonPid link sessions activeSessions calls events sizeBytes"),
+    "tui": _writes(note="looking changes nothing; without a daemon it runs the services"),
+    "call": _destroys("object", note=f"{_CALL.replace(' ', ', ')} and input, {_ASKED}"),
+    "operations call": _destroys("object", note="as `spoke call`"),
+    "operations list": _reads("array", _OPERATION),
+    "operations search": _reads("array", _OPERATION),
+    "operations schema": _reads("object", f"{_OPERATION} inputSchema outputSchema errors executions"),
+    "queue list": _reads("array", "name ready delayed running dead oldestMs"),
+    "queue jobs": _reads("array", _JOB),
+    "queue show": _reads("object", _JOB),
+    "queue dead": _reads("array", "error jobs newestMs example"),
+    "queue retry": _writes("object", note="id of the new job, or with --all how many jobs"),
+    "queue cancel": _destroys("object", "done"),
+    "queue purge": _destroys("object", "jobs"),
+    "schedule list": _reads("array", "name queue expression payload enabled nextMs waiting dead"),
+    "schedule add": _destroys("object", "name", "one of that name is replaced"),
+    "schedule remove": _destroys("object", "done"),
+    "schedule pause": _writes("object", "done"),
+    "schedule resume": _writes("object", "done"),
+    "schedule run-now": _writes("object", "id"),
+    "lock list": _reads("array", "name owner expiresMs"),
+    "lock release": _destroys("object", "done"),
+    "stream list": _reads("array", "name first last events newestMs perMinute consumers"),
+    "stream show": _reads("object", "name first last events newestMs perMinute consumers payloadBytes"),
+    "stream gaps": _reads("array", "nodeId stream generation after upto notedMs"),
+    "logs": _reads("lines", "number atMs level logger text more"),
+    "record": _destroys(note="stdout is the command's"),
+    "session start": _writes("object", "sessionId"),
+    "session end": _writes(),
+    "session list": _reads("array", _SESSION),
+    "session show": _reads("object", f"{_SESSION} calls"),
+    "import swe-agent": _writes("array", _IMPORTED),
+    "import claude-code": _writes("array", _IMPORTED),
+    "import opencode": _writes("array", _IMPORTED, "with --watch an array a line, as things come"),
+    "secret set": _destroys(note="the older value is gone"),
+    "secret get": _reads(note="stdout is the value alone"),
+    "secret list": _reads("array", "name description keyVersion expiresAt lastUsedAt"),
+    "secret delete": _destroys(),
+    "secret rotate": _writes("object", "keyVersion waiting"),
+    "key create": _writes("object", "id name scopes key"),
+    "key list": _reads("array", "id name scopes createdAt"),
+    "key revoke": _destroys(),
+    "tail": _reads("lines", "offset key createdAt type id payload"),
+    "find": _reads("lines", "kind id within where snippet start end"),
+    "sql": _reads("lines", note="the columns of the query"),
+    "db rebuild": _writes("object", "events"),
+    "run": _writes(),
+    "join": _writes("object", "url nodeId"),
+    "sync status": _reads(
+        "object", "state sinceMs hubUrl hubId errorCode error hint streams unsent daemonPid generations"
+    ),
+    "sync generations": _reads("array", "topic generation reason"),
+    "sync verify": _reads("array", "topic events notes hub hubOffset differsAt good"),
+    "sync rejected": _reads("array", "topic offset code detail notedAtMs key payload"),
+    "sync now": _writes("object", "acked upTo"),
+    "sync pause": _writes("object", "paused changed"),
+    "sync resume": _writes("object", "paused changed"),
+    "sync rewind": _writes("object", "stream forgotten"),
+    "reidentify": _destroys("object", "oldNodeId nodeId logs kept"),
+    "hub init": _writes("object", "caFile caSpkiSha256 names notAfter"),
+    "hub run": _writes(),
+    "hub status": _reads("object", "pid address hubId tenants spokes connected events gaps quarantined"),
+    "hub spokes": _reads("array", "tenant nodeId name connected epoch seenMs events streams"),
+    "hub gaps": _reads("array", "tenant nodeId name stream after upto generation notedAtMs"),
+    "hub rejected": _reads("array", "tenant nodeId name stream offset code detail notedAtMs payload"),
+    "hub devices": _reads("array", "nodeId name tenant standing labels scopes keyNotAfter"),
+    "hub revoke": _destroys("object", "nodeId name revoked"),
+    "hub token create": _writes("object", "id token tenant minutes uses"),
+    "hub token list": _reads("array", "id tenant nodeId labels scopes usesLeft expiresAt revokedAt"),
+    "hub token revoke": _destroys("object", "id revoked"),
+    "hub key create": _writes("object", "key spoke tenant"),
+    "hub key list": _reads("array", "id tenant spoke enabled"),
+    "hub key revoke": _destroys("object", "id revoked"),
+    "hub key rotate": _writes("object", "id key"),
+    "hub tenant create": _writes("object", "id slug name"),
+    "hub tenant list": _reads("array", "slug schemaVersion state error updatedAt"),
+    "hub tenants": _reads("array", "slug schemaVersion state error updatedAt"),
+    "hub delegation create": _writes("object", "id state scopes resources"),
+    "hub delegation list": _reads("array", "id state scopes resources error"),
+    "hub delegation revoke": _destroys("object", "id revoked"),
+    "hub delegation reconcile": _writes("object", "delegations settled unknown failed unreadable"),
+    "hub call": _destroys(
+        "object", note="as `spoke call` to the hub; the output alone with --live, and without SPOKE/"
+    ),
+    "hub operations": _reads("array", "tenant name nodeId operationId type description executions active"),
+    "hub calls list": _reads("array", f"tenant {_CALL}"),
+    "hub calls show": _reads("object", f"{_CALL} input identity result lateResult"),
+    "hub calls cancel": _destroys("object", "callId cancelled"),
+    "init": _writes("object", "file next"),
+    "config show": _reads("array", "key value origin where"),
+    "config check": _reads("object", "file ok problems"),
+    "config schema": _reads(note="stdout is the schema"),
+    "doctor": _reads("object", "ok findings"),
+    "health": _reads("object", "stage state text", "its exit codes are those of monitoring plugins"),
+    "bundle": _writes("object", "file bytes parts"),
+    "paths": _reads("object", "dataDir configFile tenantDb socket hubDir"),
+    "completion": _reads(),
+    "man": _reads(),
+    "spec": _reads("object", "name version options commands exitCodes impacts"),
+    "demo": _writes(note="in a folder of its own"),
+    "selftest": _reads(),
+}
+"""By the words of the command."""

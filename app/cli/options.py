@@ -1,0 +1,92 @@
+"""What every command understands: --color, --quiet, --no-input. They are given to a command when it is loaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+_QUIET = "spoke.quiet"
+_NO_INPUT = "spoke.no_input"
+
+COLOR = ("auto", "always", "never")
+
+
+def _set_color(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    """`auto` leaves it to what stdout is; NO_COLOR and TERM=dumb decide where nothing was said, also above."""
+    if value is None:
+        value = "auto" if ctx.parent is None else None
+    if value is not None:
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        ctx.color = {"always": True, "never": False}.get(value, False if plain else None)
+
+
+def _set(name: str, ctx: click.Context, value: bool) -> None:
+    if value:
+        ctx.meta[name] = True  # shared by all contexts of one invocation
+
+
+def _shared(*, hidden: bool) -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--color"],
+            type=click.Choice(COLOR),
+            expose_value=False,
+            hidden=hidden,
+            callback=_set_color,
+            help="When to colour; NO_COLOR and TERM=dumb mean never.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            hidden=hidden,
+            callback=lambda ctx, _, value: _set(_QUIET, ctx, value),
+            help="No talk and no progress on stderr; errors stay.",
+        ),
+        click.Option(
+            ["--no-input"],
+            is_flag=True,
+            expose_value=False,
+            hidden=hidden,
+            callback=lambda ctx, _, value: _set(_NO_INPUT, ctx, value),
+            help="Never ask, also not on a terminal.",
+        ),
+    ]
+
+
+def with_shared_options(command: click.Command, *, hidden: bool = True) -> click.Command:
+    """Give a command, and all below it, the shared options; hidden, for `spoke --help` shows them once.
+
+    Not one that passes options it does not know to another program (`spoke record ls --color`), and none of whose
+    names a command has itself. Doing it again changes nothing.
+    """
+    if not command.context_settings.get("ignore_unknown_options"):
+        taken = {name for parameter in command.params for name in parameter.opts}
+        command.params += [option for option in _shared(hidden=hidden) if not taken & set(option.opts)]
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            with_shared_options(below)
+    return command
+
+
+def quiet() -> bool:
+    """Whether --quiet was said."""
+    return _said(_QUIET)
+
+
+def interactive() -> bool:
+    """Whether a person can be asked: stdin is a terminal, and --no-input was not said."""
+    return sys.stdin.isatty() and not _said(_NO_INPUT)
+
+
+def colored() -> bool | None:
+    """Whether to colour: yes, no, or (None) where the output is a terminal."""
+    ctx = click.get_current_context(silent=True)
+    return None if ctx is None else ctx.color
+
+
+def _said(name: str) -> bool:
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and bool(ctx.meta.get(name))

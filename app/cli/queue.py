@@ -1,0 +1,205 @@
+"""`spoke queue`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from app.cli.context import Context, camel, json_option, now, print_json, say
+from app.cli.errors import CommandError
+from app.cli.exit_codes import ExitCode
+from app.views.columns import table
+from app.views.queue_text import cause_columns, job_columns, job_text, queue_columns
+from app.views.queues import STATES, JobState, by_cause, read_job, read_jobs, read_queues
+from app.views.text import safe
+from app.views.times import when
+
+STATE = click.Choice(list(STATES))
+
+
+@click.group()
+def queue() -> None:
+    """Jobs that wait, run, or failed for good.
+
+    \b
+    Example:
+      spoke queue list
+    """
+
+
+@queue.command("list")
+@json_option
+@click.pass_obj
+def list_(context: Context, as_json: bool) -> None:
+    """The queues, and how many jobs are in which state.
+
+    \b
+    Example:
+      spoke queue list
+    """
+    with context.database() as db, db.snapshot() as snapshot:
+        rows = read_queues(snapshot)
+    if as_json:
+        print_json(camel(rows))
+    elif rows:
+        click.echo("\n".join(table(rows, queue_columns(relative), 100)))
+    else:
+        say("no queues: a queue is there while it has jobs. Add one: spoke call queue.enqueue")
+
+
+@queue.command()
+@click.argument("name", metavar="QUEUE")
+@click.option("--state", type=STATE, help="Only jobs in this state.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
+@json_option
+@click.pass_obj
+def jobs(context: Context, name: str, state: JobState | None, limit: int, as_json: bool) -> None:
+    """The newest jobs of QUEUE.
+
+    \b
+    Example:
+      spoke queue jobs secret-rotation --state dead
+    """
+    with context.database() as db, db.snapshot() as snapshot:
+        rows = read_jobs(snapshot, name, state, limit)
+    if as_json:
+        print_json(camel(rows))
+    elif rows:
+        click.echo("\n".join(table(rows, job_columns(relative), 120)))
+    else:
+        say(f"no {state + ' ' if state else ''}jobs in {safe(name)}")
+
+
+@queue.command()
+@click.argument("job", type=int)
+@json_option
+@click.pass_obj
+def show(context: Context, job: int, as_json: bool) -> None:
+    """Everything about a job: its payload, its last error.
+
+    \b
+    Example:
+      spoke call queue.enqueue '{"queue": "mail", "payload": {}}'
+      spoke queue show 1
+    """
+    with context.database() as db, db.snapshot() as snapshot:
+        row, payload = read_job(snapshot, job)
+    if as_json:
+        print_json(camel(row) | {"payload": payload})
+    else:
+        click.echo("\n".join(job_text(row, payload, relative)))
+
+
+@queue.command()
+@click.argument("name", metavar="QUEUE")
+@json_option
+@click.pass_obj
+def dead(context: Context, name: str, as_json: bool) -> None:
+    """Why the dead jobs of QUEUE died, grouped: numbers, ids and paths in an error are left out.
+
+    \b
+    Example:
+      spoke queue dead secret-rotation
+    """
+    with context.database() as db, db.snapshot() as snapshot:
+        causes = by_cause(read_jobs(snapshot, name, "dead", -1))
+    if as_json:
+        print_json(camel(causes))
+    elif causes:
+        click.echo("\n".join(table(causes, cause_columns(relative), 120)))
+    else:
+        say(f"no dead jobs in {safe(name)}")
+
+
+@queue.command()
+@click.argument("job", type=int, required=False)
+@click.option("--all", "of_queue", metavar="QUEUE", help="All dead jobs of a queue.")
+@click.option("--cause", help="With --all: only those that died of this, as `spoke queue dead` prints it.")
+@json_option
+@click.pass_obj
+def retry(context: Context, job: int | None, of_queue: str | None, cause: str | None, as_json: bool) -> None:
+    """Queue a dead JOB anew, or many; their attempts are counted anew.
+
+    \b
+    Example:
+      spoke queue retry --all secret-rotation
+    """
+    if (job is None) == (of_queue is None):
+        raise click.UsageError("give a JOB, or --all QUEUE")
+    if job is not None:
+        done = execute(context, "queue.retry", {"id": job})
+        _tell(done, as_json, f"queued anew as job {done['id']}")
+        return
+    done = execute(context, "queue.retryAll", {"queue": of_queue, "cause": cause})
+    _tell(done, as_json, f"{done['jobs']} jobs queued anew")
+
+
+@queue.command()
+@click.argument("job", type=int)
+@json_option
+@click.pass_obj
+def cancel(context: Context, job: int, as_json: bool) -> None:
+    """Remove a JOB that waits or runs; a handler that runs is not stopped, its result is not kept.
+
+    \b
+    Example:
+      spoke call queue.enqueue '{"queue": "mail", "payload": {}}'
+      spoke queue cancel 1
+    """
+    done = execute(context, "queue.cancel", {"id": job})
+    if not done["done"]:
+        raise CommandError(f"no job {job} waits or runs", hint="`spoke queue jobs QUEUE` shows them")
+    _tell(done, as_json, f"job {job} removed")
+
+
+@queue.command()
+@click.argument("name", metavar="QUEUE")
+@click.option("--everything", is_flag=True, help="Not only the dead jobs: those that wait and run too.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.pass_obj
+def purge(context: Context, name: str, everything: bool, yes: bool, as_json: bool) -> None:
+    """Delete the dead jobs of QUEUE for good.
+
+    \b
+    Example:
+      spoke queue purge secret-rotation --yes
+    """
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CommandError(
+                f"deleting jobs of {name} needs a yes",
+                hint="add --yes to do it without a question",
+                code=ExitCode.USAGE,
+            )
+        what = "every job" if everything else "the dead jobs"
+        if click.prompt(f"delete {what} of {name} for good? type the queue's name", err=True) != name:
+            raise CommandError("that is not its name: nothing was deleted", hint="run it again")
+    done = execute(context, "queue.purge", {"queue": name, "state": "all" if everything else "dead"})
+    _tell(done, as_json, f"{done['jobs']} jobs deleted")
+
+
+def execute(context: Context, operation: str, value: dict[str, Any]) -> Any:
+    """Execute an operation on this node, recorded like every call, and return its output.
+
+    Raises:
+        CallFailed: the input does not fit, or the operation failed.
+    """
+    from app.services.operating import Operating
+
+    with context.database() as db:
+        return Operating(db, context.settings(), context.paths).execute(operation, value)
+
+
+def _tell(done: Any, as_json: bool, text: str) -> None:
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(text)
+
+
+def relative(at_ms: float | None) -> str:
+    """A moment, as long ago as it is."""
+    return when(at_ms, int(now().timestamp() * 1000), "relative")

@@ -1,0 +1,273 @@
+"""Queues, the jobs of one, and what dead jobs died of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from rich.style import Style
+from textual import work
+from textual.binding import Binding, BindingType
+
+from app.tui.detail import Detail
+from app.tui.prompts import Confirm
+from app.tui.style import FAILED, RUNNING
+from app.tui.table_view import TableView
+from app.views.columns import Column
+from app.views.queue_text import cause_columns, job_columns, job_text, queue_columns
+from app.views.queues import (
+    ASCII_GLYPHS,
+    GLYPHS,
+    JOBS_SHOWN,
+    STATES,
+    Cause,
+    JobRow,
+    JobState,
+    QueueRow,
+    by_cause,
+    read_job,
+    read_jobs,
+    read_queues,
+)
+from app.views.text import count, of, safe
+from storage.engine import Snapshot
+from storage.engine.errors import EngineError
+from sync.calls.errors import CallFailed
+
+
+class DeskView(TableView[Any]):
+    """What the screens here share: verbs that change jobs."""
+
+    async def change(self, operation: str, values: Sequence[dict[str, Any]], told: str) -> None:
+        """Execute an operation for each value and say how it went; the first error is said, the rest goes on."""
+        done, problem = 0, ""
+        for value in values:
+            try:
+                await self.spoke.operate(operation, value)
+                done += 1
+            except (CallFailed, EngineError) as error:
+                problem = problem or str(error)
+        self.table.mark(set())
+        if problem:
+            self.notify(f"{of(done, self.noun)} {told}; not the others: {safe(problem)}", severity="error")
+        else:
+            self.notify(f"{of(done, self.noun)} {told}")
+
+    @work
+    async def show_job(self, job: int) -> None:
+        """Everything about a job."""
+        try:
+            found, payload = await self.spoke.db.read(lambda snapshot: read_job(snapshot, job))
+        except EngineError as error:
+            self.notify(f"{error}; {error.hint}", severity="warning")  # done since the list was read
+            return
+        self.app.push_screen(Detail(f"job {job}", "\n".join(job_text(found, payload, self.spoke.when))))
+
+
+class QueuesView(DeskView):
+    """Every queue that has jobs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("R", "retry_all", "retry all dead", id="queues.retry_all"),
+        Binding("X", "purge", "delete the dead", show=False, id="queues.purge"),
+    ]
+    WRITES: ClassVar[frozenset[str]] = frozenset({"retry_all", "purge"})
+    noun: ClassVar[str] = "queue"
+    empty: ClassVar[Sequence[str]] = (
+        "",
+        "  No jobs. A queue is there while it has jobs: work that is done later, and again when it fails.",
+        "",
+        '  Add one:        spoke call queue.enqueue \'{"queue": "mail", "payload": {}}\'',
+        '  Again and again: spoke schedule add nightly reports "0 3 * * *"',
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.columns = queue_columns(lambda at: self.spoke.when(at))
+
+    def read(self, snapshot: Snapshot) -> Sequence[QueueRow]:
+        """The queues."""
+        return read_queues(snapshot)
+
+    def key(self, row: QueueRow) -> object:
+        """Its name."""
+        return row.name
+
+    def open(self, row: QueueRow) -> None:
+        """Its jobs."""
+        self.spoke.open_noun("queue", row.name)
+
+    def failed(self, row: QueueRow) -> bool:
+        """Whether jobs of it died."""
+        return row.dead > 0
+
+    def style(self, row: QueueRow) -> Style:
+        """Red where jobs died."""
+        return FAILED if row.dead else Style()
+
+    def why_not_retry_all(self) -> str | None:
+        """Only dead jobs are retried."""
+        if reason := self.spoke.why_not_operate():
+            return reason
+        return None if any(row.dead for row in self.table.marked) else "no job of this queue is dead"
+
+    why_not_purge = why_not_retry_all
+
+    @work
+    async def action_retry_all(self) -> None:
+        """Queue all dead jobs of the marked queues anew."""
+        rows = [row for row in self.table.marked if row.dead]
+        if await self.app.push_screen_wait(Confirm(*_of_queues("retry", rows))):
+            await self.change("queue.retryAll", [{"queue": row.name} for row in rows], "retried")
+
+    @work
+    async def action_purge(self) -> None:
+        """Delete the dead jobs of the marked queues."""
+        rows = [row for row in self.table.marked if row.dead]
+        name = rows[0].name if len(rows) == 1 else f"{len(rows)} queues"
+        if await self.app.push_screen_wait(Confirm(*_of_queues("delete for good", rows), typed=name)):
+            await self.change("queue.purge", [{"queue": row.name} for row in rows], "purged")
+
+
+def _of_queues(verb: str, rows: Sequence[QueueRow]) -> tuple[str, list[str]]:
+    return (
+        f"{verb} {of(sum(row.dead for row in rows), 'dead job')}?",
+        [f"  {row.name}: {count(row.dead)}" for row in rows[:8]] + (["  …"] if len(rows) > 8 else []),
+    )
+
+
+class QueueView(DeskView):
+    """The jobs of one queue, the newest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,l", "state(1)", "state", id="queue.state"),
+        Binding("left,h", "state(-1)", "previous state", show=False, id="queue.previous_state"),
+        Binding("c", "causes", "by cause", id="queue.causes"),
+        Binding("R", "retry", "retry", id="queue.retry"),
+        Binding("X", "cancel", "cancel", id="queue.cancel"),
+    ]
+    WRITES: ClassVar[frozenset[str]] = frozenset({"retry", "cancel"})
+    noun: ClassVar[str] = "job"
+    empty: ClassVar[Sequence[str]] = ("", "  No jobs in this state. → shows the next one.")
+
+    def __init__(self, queue: str) -> None:
+        super().__init__()
+        self._queue = queue
+        self._state: JobState | None = None
+        glyph: Column[JobRow] = Column(
+            "glyph", "", lambda row: (ASCII_GLYPHS if self.spoke.ascii_only else GLYPHS)[row.state], 1
+        )
+        self.columns = (glyph, *job_columns(lambda at: self.spoke.when(at)))
+
+    def heading(self) -> str:
+        """The queue, and which jobs of it."""
+        return f"queue {safe(self._queue)} · {self._state or 'all'} jobs"
+
+    def counts(self) -> str:
+        """Where the list ends before the queue does, that is said."""
+        text = super().counts()
+        return text + " (the newest)" if len(self.table.rows) >= JOBS_SHOWN else text
+
+    def read(self, snapshot: Snapshot) -> Sequence[JobRow]:
+        """Its jobs."""
+        return read_jobs(snapshot, self._queue, self._state)
+
+    def key(self, row: JobRow) -> object:
+        """Its id."""
+        return row.id
+
+    def failed(self, row: JobRow) -> bool:
+        """Dead, or tried in vain."""
+        return row.error is not None
+
+    def style(self, row: JobRow) -> Style:
+        """By state."""
+        return {"dead": FAILED, "running": RUNNING}.get(row.state, Style())
+
+    def open(self, row: JobRow) -> None:
+        """Everything about it."""
+        self.show_job(row.id)
+
+    def action_state(self, step: int) -> None:
+        """Jobs of another state."""
+        states: list[JobState | None] = [None, *STATES]
+        self._state = states[(states.index(self._state) + step) % len(states)]
+        self.spoke.reload()
+
+    def action_causes(self) -> None:
+        """Dead jobs grouped by what they died of."""
+        self.app.push_screen(CausesView(self._queue))
+
+    def why_not_retry(self) -> str | None:
+        """Only dead jobs are retried."""
+        if reason := self.spoke.why_not_operate():
+            return reason
+        return None if any(row.state == "dead" for row in self.table.marked) else "select a dead job first"
+
+    def why_not_cancel(self) -> str | None:
+        """Dead jobs are over."""
+        if reason := self.spoke.why_not_operate():
+            return reason
+        return None if any(row.state != "dead" for row in self.table.marked) else "select a job that waits or runs"
+
+    @work
+    async def action_retry(self) -> None:
+        """Queue the marked dead jobs anew."""
+        rows = [row for row in self.table.marked if row.state == "dead"]
+        if len(rows) > 1 and not await self.app.push_screen_wait(Confirm(self._bulk("retry", len(rows)))):
+            return
+        await self.change("queue.retry", [{"id": row.id} for row in rows], "queued anew")
+
+    @work
+    async def action_cancel(self) -> None:
+        """Remove the marked jobs that wait or run."""
+        rows = [row for row in self.table.marked if row.state != "dead"]
+        details = ["a job that runs is not stopped; its result is not kept"]
+        if await self.app.push_screen_wait(Confirm(self._bulk("remove", len(rows)), details)):
+            await self.change("queue.cancel", [{"id": row.id} for row in rows], "removed")
+
+    def _bulk(self, verb: str, number: int) -> str:
+        shown = f", chosen with the filter {self.filter_text!r}" if self.filter_text else ""
+        return f"{verb} {of(number, 'job')} of {self._queue}{shown}?"
+
+
+class CausesView(DeskView):
+    """What the dead jobs of a queue died of, the most frequent first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("R", "retry", "retry all of this cause", id="causes.retry")]
+    WRITES: ClassVar[frozenset[str]] = frozenset({"retry"})
+    noun: ClassVar[str] = "cause"
+    empty: ClassVar[Sequence[str]] = ("", "  No job of this queue is dead.")
+
+    def __init__(self, queue: str) -> None:
+        super().__init__()
+        self._queue = queue
+        self.columns = cause_columns(lambda at: self.spoke.when(at))
+
+    def heading(self) -> str:
+        """Of which queue."""
+        return f"queue {safe(self._queue)} · causes of death"
+
+    def read(self, snapshot: Snapshot) -> Sequence[Cause]:
+        """The causes."""
+        return by_cause(read_jobs(snapshot, self._queue, "dead", -1))
+
+    def key(self, row: Cause) -> object:
+        """The error without what varies."""
+        return row.error
+
+    def open(self, row: Cause) -> None:
+        """An example."""
+        self.show_job(row.example)
+
+    def why_not_retry(self) -> str | None:
+        """There must be one."""
+        return self.spoke.why_not_operate() or (None if self.table.marked else "no job of this queue is dead")
+
+    @work
+    async def action_retry(self) -> None:
+        """Queue every dead job of the marked causes anew."""
+        rows = self.table.marked
+        details = [f"  {count(row.jobs)} x {row.error[:70]}" for row in rows[:8]]
+        if await self.app.push_screen_wait(Confirm(f"retry {of(sum(row.jobs for row in rows), 'job')}?", details)):
+            await self.change("queue.retryAll", [{"queue": self._queue, "cause": row.error} for row in rows], "retried")

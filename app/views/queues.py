@@ -1,0 +1,136 @@
+"""Queues and their jobs as lists show them; times are unix milliseconds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from storage.engine import Snapshot
+from storage.engine.errors import EngineError
+
+JobState: TypeAlias = Literal["ready", "delayed", "running", "dead"]
+STATES: tuple[JobState, ...] = get_args(JobState)
+GLYPHS: dict[JobState, str] = {"ready": "…", "delayed": "◷", "running": "▶", "dead": "✗"}
+ASCII_GLYPHS: dict[JobState, str] = {"ready": ".", "delayed": "d", "running": ">", "dead": "x"}
+JOBS_SHOWN = 5_000
+"""A list of jobs holds the newest of so many: a backlog of millions is counted, not listed."""
+SQL_STATE = "CASE WHEN state = 'processing' THEN 'running' WHEN run_at > unixepoch() THEN 'delayed' ELSE 'ready' END"
+_VARIABLE = re.compile(
+    r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{12,}\b|(?:/[\w.@~+-]+){2,}|'[^']*'|\"[^\"]*\"|\d+(?:\.\d+)*",
+    re.IGNORECASE,
+)
+
+
+class NoSuchJobError(EngineError, LookupError):
+    """There is no job of that number."""
+
+    hint = "`spoke queue jobs QUEUE` shows them"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """How a queue stands. `oldest_ms`: since when the oldest job that is ready has been."""
+
+    name: str
+    ready: int
+    delayed: int
+    running: int
+    dead: int
+    oldest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job. `at_ms`: due (ready, delayed), claimed until (running), died (dead)."""
+
+    id: int
+    queue: str
+    state: JobState
+    payload: str
+    priority: int
+    attempts: int
+    max_attempts: int
+    created_ms: int
+    at_ms: int | None
+    worker: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Dead jobs that died of the same: `error` with what varies taken out, one of them as an example."""
+
+    error: str
+    jobs: int
+    newest_ms: int
+    example: int
+    """A job's id."""
+
+
+def read_queues(snapshot: Snapshot) -> list[QueueRow]:
+    """Every queue, by name."""
+    rows = snapshot.rows(
+        f"""SELECT queue, sum(state = 'ready'), sum(state = 'delayed'), sum(state = 'running'), sum(state = 'dead'),
+          min(CASE WHEN state = 'ready' THEN run_at END) * 1000
+        FROM (SELECT queue, {SQL_STATE} AS state, run_at FROM _honker_live
+          UNION ALL SELECT queue, 'dead', NULL FROM _honker_dead)
+        GROUP BY queue ORDER BY queue"""
+    )
+    return [QueueRow(*row) for row in rows]
+
+
+_SQL_LIVE = f"""SELECT id, queue, {SQL_STATE} AS is_now, substr(payload, 1, 4000), priority, attempts, max_attempts,
+  created_at * 1000, CASE WHEN state = 'processing' THEN claim_expires_at ELSE run_at END * 1000, worker_id,
+  (SELECT error FROM engine_job_errors e WHERE e.job_id = id)
+FROM _honker_live"""
+_SQL_DEAD = """SELECT id, queue, 'dead', substr(payload, 1, 4000), priority, attempts, max_attempts, created_at * 1000,
+  died_at * 1000, NULL, last_error
+FROM _honker_dead"""
+
+
+def read_jobs(snapshot: Snapshot, queue: str, state: JobState | None = None, limit: int = JOBS_SHOWN) -> list[JobRow]:
+    """The newest jobs of a queue, of one state or of all, the newest first."""
+    found = []
+    if state != "dead":
+        found += snapshot.rows(
+            f"{_SQL_LIVE} WHERE queue = ?1 AND (?2 IS NULL OR is_now = ?2) ORDER BY id DESC LIMIT ?3",
+            (queue, state, limit),
+        )
+    if state in ("dead", None):
+        found += snapshot.rows(f"{_SQL_DEAD} WHERE queue = ? ORDER BY id DESC LIMIT ?", (queue, limit))
+    return sorted((JobRow(*row) for row in found), key=lambda job: -job.id)[:limit]
+
+
+def read_job(snapshot: Snapshot, job: int) -> tuple[JobRow, str]:
+    """A job and its whole payload.
+
+    Raises:
+        NoSuchJobError: it is neither waiting, running nor dead: it is done, or never was.
+    """
+    for sql, table in ((_SQL_LIVE, "_honker_live"), (_SQL_DEAD, "_honker_dead")):
+        rows = snapshot.rows(f"{sql} WHERE id = ?", (job,))
+        if rows:
+            ((payload,),) = snapshot.rows(f"SELECT payload FROM {table} WHERE id = ?", (job,))
+            return JobRow(*rows[0]), payload
+    raise NoSuchJobError(f"there is no job {job}: it is done, or never was")
+
+
+def fingerprint(error: str | None) -> str:
+    """An error with what varies from job to job taken out: numbers, ids, paths, quoted texts; its first line.
+
+    >>> fingerprint("E42: no file '/a/b' after 1.5 s")
+    'E#: no file # after # s'
+    """
+    lines = (error or "").strip().splitlines()
+    return _VARIABLE.sub("#", lines[0][:400]) if lines else "(no error was given)"
+
+
+def by_cause(jobs: list[JobRow]) -> list[Cause]:
+    """Dead jobs grouped by what they died of, the most frequent first. `jobs`: the newest first."""
+    groups: dict[str, list[JobRow]] = {}
+    for job in jobs:
+        if job.state == "dead":
+            groups.setdefault(fingerprint(job.error), []).append(job)
+    causes = [Cause(error, len(group), group[0].at_ms or 0, group[0].id) for error, group in groups.items()]
+    return sorted(causes, key=lambda cause: (-cause.jobs, cause.error))
