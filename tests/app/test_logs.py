@@ -160,6 +160,29 @@ def test_a_running_node_logs_json_without_payloads_and_keys(tmp_path: Path) -> N
     assert any("the services begin anew" in one["event"] for one in said)
 
 
+def test_a_hub_reads_its_log_settings_again_on_hangup_and_goes_on(tmp_path: Path) -> None:
+    file, config = tmp_path / "hub.log", tmp_path / "spoke.toml"
+    config.write_text(f'[log]\nfile = "{file}"\n')
+    environment = {**os.environ, "SPOKE_DATA_DIR": str(tmp_path / "data"), "SPOKE_CONFIG": str(config)}
+    command = [sys.executable, "-m", "app", "hub", "run", "--port", "0", "--health-port", "0"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        wait(lambda: file.exists() and "/healthz" in file.read_text())
+        config.write_text(f'name = "other"\n[log]\nfile = "{file}"\nformat = "json"\n')
+        process.send_signal(signal.SIGHUP)
+        wait(lambda: "log.format" in file.read_text())
+        assert "begin anew" not in file.read_text()
+        config.write_text('[log]\nformat = "xml"\n')
+        process.send_signal(signal.SIGHUP)
+        wait(lambda: "spoke.toml:2: log.format" in file.read_text())
+        assert json.loads(file.read_text().splitlines()[-1])["level"] == "error"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def answers(socket: Path) -> bool:
     try:
         ask(socket, "system.info")
