@@ -20,9 +20,9 @@ from typing import Any
 from app import __version__
 from app.paths import Paths
 from app.redact import MASK, is_secret_name, redact
-from storage import engine
 from storage.engine import Snapshot, sqlite_version
 from storage.engine.errors import EngineError
+from storage.looking import look
 
 LOG_TAIL_BYTES = 1_000_000
 SHOWN_NAMES = ("SPOKE_", "LANG", "LC_", "TERM", "COLORTERM", "NO_COLOR", "XDG_", "TMPDIR", "PATH", "SHELL", "SSH_TTY")
@@ -135,15 +135,15 @@ def _status(paths: Paths) -> Any:
     from app.views.metrics import read_metrics
     from sync.spoke.status import read_status
 
-    def look(snapshot: Snapshot) -> Any:
+    def read(snapshot: Snapshot) -> Any:
         found = [asdict(one) for one in read_metrics(snapshot, paths.tenant_db, 0)]
         return {"link": asdict(read_status(snapshot)), "metrics": found}
 
-    return _look(paths.tenant_db, look)
+    return _look(paths.tenant_db, read)
 
 
 def _tables(paths: Paths) -> Any:
-    def look(snapshot: Snapshot) -> Any:
+    def read(snapshot: Snapshot) -> Any:
         names = [row[0] for row in snapshot.rows("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
         counts = {
             name: snapshot.rows(f'SELECT count(*) FROM "{name.replace(chr(34), chr(34) * 2)}"')[0][0] for name in names
@@ -152,19 +152,14 @@ def _tables(paths: Paths) -> Any:
 
     files = [paths.tenant_db, *sorted(paths.hub_dir.glob("*.db"))]
     sizes = {str(path): path.stat().st_size for path in sorted(paths.data_dir.rglob("*")) if path.is_file()}
-    return {"databases": {path.name: _look(path, look) for path in files if path.exists()}, "files": sizes}
+    return {"databases": {path.name: _look(path, read) for path in files if path.exists()}, "files": sizes}
 
 
-def _look(path: Path, look: Callable[[Snapshot], Any]) -> Any:
+def _look(path: Path, read: Callable[[Snapshot], Any]) -> Any:
     if not path.exists():
         return None
     try:
-        db = engine.open(path, read_only=True, max_readers=1)
-        try:
-            with db.snapshot() as snapshot:
-                return look(snapshot)
-        finally:
-            db.close()
+        return look(path, read)
     except EngineError as error:
         return {"error": str(error)}
 
@@ -192,10 +187,10 @@ def _tail(path: Path) -> str:
         return f"{path}: {error.strerror}\n"
 
 
-def _safely(look: Callable[[], Any]) -> str:
+def _safely(make: Callable[[], Any]) -> str:
     """A part that cannot be made must not keep the others from helping."""
     try:
-        return _json(look())
+        return _json(make())
     except Exception as error:  # noqa: BLE001
         return _json({"error": f"{type(error).__name__}: {error}"})
 

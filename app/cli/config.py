@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from app.cli.context import Context, json_option, print_json, say
@@ -62,6 +64,7 @@ def check(context: Context, as_json: bool) -> int:
     Exits with 78 when something is wrong. What runs goes on with what it had.
     """
     from app.config import ConfigError, read
+    from app.config.layers import unknown_variables
 
     problems = []
     try:
@@ -75,6 +78,7 @@ def check(context: Context, as_json: bool) -> int:
 
             found = key_problems(loaded.settings.keys, binding_ids())
             problems = [f"{loaded.origin(('keys', name))}: {text}" for name, text in found]
+    problems += [str(problem) for problem in unknown_variables(os.environ)]
     if as_json:
         print_json({"file": str(context.paths.config_file), "ok": not problems, "problems": problems})
     else:

@@ -11,10 +11,11 @@ import click
 from app.cli.context import Context, json_option, print_json
 from app.services.local_client import NoDaemonError, ask_health
 from app.views.health import Health, Lag, State, sync, worst
-from storage import engine
+from storage.engine import Snapshot
 from storage.engine.errors import EngineError
+from storage.looking import look
 from storage.process_lock import holder
-from sync.spoke.status import read_status, unsent_since
+from sync.spoke.status import LinkStatus, read_status, unsent_since
 
 TIMEOUT_S = 5.0
 
@@ -87,17 +88,18 @@ def _sync(context: Context, lag: Lag) -> Health:
     if not path.exists():
         return Health("sync", State.UNKNOWN, f"{path} is not made yet")
     try:
-        db = engine.open(path, read_only=True, max_readers=1)
-        try:
-            with db.snapshot() as snapshot:
-                status = read_status(snapshot)
-                since = [at for stream in status.streams if (at := unsent_since(snapshot, stream)) is not None]
-        finally:
-            db.close()
+        status, since = look(path, _link)
     except EngineError as error:
         return Health("sync", State.UNKNOWN, str(error))
     running = holder(context.paths.daemon_lock) is not None
-    return sync(status, min(since, default=None), time.time(), lag, running=running)
+    return sync(status, since, time.time(), lag, running=running)
+
+
+def _link(snapshot: Snapshot) -> tuple[LinkStatus, int | None]:
+    """How the link stands, and when the oldest event came that the hub has not."""
+    status = read_status(snapshot)
+    since = [at for stream in status.streams if (at := unsent_since(snapshot, stream)) is not None]
+    return status, min(since, default=None)
 
 
 def _hub(context: Context, stage: str) -> Health:
@@ -109,16 +111,14 @@ def _hub(context: Context, stage: str) -> Health:
     if stage == "live":
         return Health(stage, State.OK, f"process {pid}")
     try:
-        db = engine.open(folder / "system.db", read_only=True, max_readers=1)
-        try:
-            rows = db.query("SELECT value FROM hub_facts WHERE name = 'address'")
-        finally:
-            db.close()
+        rows = look(
+            folder / "system.db", lambda system: system.rows("SELECT value FROM hub_facts WHERE name = 'address'")
+        )
     except EngineError as error:
         return Health(stage, State.CRITICAL, str(error))
     if not rows:
         return Health(stage, State.CRITICAL, f"process {pid} does not listen yet")
-    address = urlsplit(str(rows[0]["value"]))
+    address = urlsplit(str(rows[0][0]))
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.hostname or "", address.hostname)
     try:
         socket.create_connection((host, address.port), TIMEOUT_S).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -139,6 +140,20 @@ def _add_variable(layers: Layers, name: str, environment: Mapping[str, str]) -> 
         _add_text(layers, list(secret), text, Origin("environment", f"{name} ({file})"))
     elif path[0] in Settings.model_fields:
         _add_text(layers, path, environment[name], origin)
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[Problem]:
+    """Variables that look like ours (`SPOKE_TABLE__KEY`) and name no table: what they say is not heard."""
+    tables = [name.upper() for name in Settings.model_fields]
+    found = []
+    for name in sorted(environment):
+        table, separator, _ = name.upper().removeprefix(PREFIX).partition("__")
+        if name.upper().startswith(PREFIX) and separator and table not in tables:
+            near = difflib.get_close_matches(table, tables, n=1)
+            found.append(
+                Problem(name, "there is no such table" + (f", did you mean {PREFIX}{near[0]}__…?" if near else ""))
+            )
+    return found
 
 
 class _OneVariable(EnvSettingsSource):

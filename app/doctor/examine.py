@@ -21,9 +21,9 @@ from app import __version__
 from app.doctor import files, machine, running
 from app.doctor.finding import Finding
 from app.paths import Paths
-from storage import engine
-from storage.engine import sqlite_version
+from storage.engine import Snapshot, sqlite_version
 from storage.engine.errors import EngineError
+from storage.looking import look
 from storage.process_lock import holder
 from sync.spoke.status import LinkStatus, read_status
 
@@ -64,11 +64,11 @@ def examine(paths: Paths, flags: tuple[str, ...] = (), *, full: bool = False) ->
     world = World(paths, settings, limited("link", partial(_link, paths), None, LIMIT_S), full)
     found = [configuration]
     limit_s = FULL_LIMIT_S if full else LIMIT_S
-    for name, look in looks(world):
+    for name, one in looks(world):
         slow = Finding(
             name, "warning", f"no answer in {limit_s:g} s", "it is not known how it is", "spoke doctor --full"
         )
-        result = limited(name, look, slow, limit_s)
+        result = limited(name, one, slow, limit_s)
         found += result if isinstance(result, list) else [result] if result is not None else []
     return found
 
@@ -119,13 +119,13 @@ def looks(world: World) -> Iterator[tuple[str, Look]]:
         yield "linger", lambda: machine.linger(unit, Path("/var/lib/systemd/linger") / user, user)
 
 
-def limited(name: str, look: Callable[[], Any], slow: Any, limit_s: float) -> Any:
+def limited(name: str, find: Callable[[], Any], slow: Any, limit_s: float) -> Any:
     """What a look finds, or `slow` when it takes too long; one that fails is a finding too."""
     result: list[Any] = []
 
     def work() -> None:
         try:
-            result.append(look())
+            result.append(find())
         except Exception as error:  # noqa: BLE001 - a look that fails must not keep the others from being made
             what = f"could not be looked at: {type(error).__name__}: {error}"
             result.append(Finding(name, "warning", what, "it is not known how it is", "report it, please"))
@@ -153,17 +153,12 @@ def _link(paths: Paths) -> LinkStatus | None:
     return found if isinstance(found, LinkStatus) else None
 
 
-def _of_file(path: Path, read: Callable[[engine.Snapshot], Any]) -> Any:
+def _of_file(path: Path, read: Callable[[Snapshot], Any]) -> Any:
     """What `read` finds in a database; None where there is none, or it cannot be read: `database` says so."""
     if not path.exists():
         return None
     try:
-        db = engine.open(path, read_only=True, max_readers=1)
-        try:
-            with db.snapshot() as snapshot:
-                return read(snapshot)
-        finally:
-            db.close()
+        return look(path, read)
     except EngineError:
         return None
 

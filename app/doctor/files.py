@@ -10,8 +10,8 @@ from pathlib import Path
 
 from app.doctor.finding import Finding
 from app.views.text import count
-from storage import engine
 from storage.engine.errors import EngineError
+from storage.looking import look
 from storage.reserve import RESERVE_BYTES
 
 MB = 1_000_000
@@ -136,24 +136,15 @@ def database(path: Path, *, full: bool) -> Finding:
     """Whether a database can be read and is whole. Nothing is written; safe while it is in use."""
     if not path.exists():
         return Finding("database", "ok", f"{path.name} is not made yet")
+    pragma = "integrity_check" if full else "quick_check"
     try:
-        db = engine.open(path, read_only=True, max_readers=1)
-    except EngineError as error:
-        return _damaged(path, str(error))
-    try:
-        said = str(db.query(f"PRAGMA {'integrity_check' if full else 'quick_check'}(1)")[0].popitem()[1])
+        said = str(look(path, lambda snapshot: snapshot.rows(f"PRAGMA {pragma}(1)"))[0][0])
     except EngineError as error:
         said = str(error)
-    finally:
-        db.close()
     if said != "ok":
-        return _damaged(path, said)
+        fix = f"stop what uses it, copy {path} and its -wal away, then put back a backup"
+        return Finding("database", "problem", f"{path.name}: {said}", "what is in it may not be readable", fix)
     return Finding("database", "ok", f"{path.name} is whole, {count(path.stat().st_size // MB)} MB")
-
-
-def _damaged(path: Path, said: str) -> Finding:
-    fix = f"stop what uses it, copy {path} and its -wal away, then put back a backup"
-    return Finding("database", "problem", f"{path.name}: {said}", "what is in it may not be readable", fix)
 
 
 def write_ahead_log(path: Path) -> Finding:

@@ -8,6 +8,7 @@ import pytest
 
 from app.config import ConfigError, read, save_hub
 from app.config.keys import key_problems
+from app.config.layers import unknown_variables
 from app.paths import Paths
 
 
@@ -115,6 +116,20 @@ def test_a_damaged_hub_file_says_what_to_do(paths: Paths) -> None:
     (one,) = problems(paths)
     assert one.startswith(str(paths.hub_file))
     assert "spoke join" in one
+
+
+def test_variables_that_nobody_hears() -> None:
+    environment = {
+        "SPOKE_HBU__URL": "x",
+        "SPOKE_HUB__URL": "x",
+        "SPOKE_DATA_DIR": "x",
+        "OTHER__X": "x",
+        "SPOKE_ZZZ__A": "",
+    }
+    assert [str(one) for one in unknown_variables(environment)] == [
+        "SPOKE_HBU__URL: there is no such table, did you mean SPOKE_HUB__…?",
+        "SPOKE_ZZZ__A: there is no such table",
+    ]
 
 
 def test_keys_of_the_terminal_ui_that_meet() -> None:
