@@ -22,7 +22,7 @@ endef
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: env
 env: .venv/.made ## Make the development environment in .venv
@@ -33,9 +33,22 @@ env: .venv/.made ## Make the development environment in .venv
 
 .PHONY: build
 build: dist/spoke ## Build the executable, dist/spoke
-dist/spoke: .venv-build/.made packaging/spoke.spec packaging/build.sh packaging/check_host.sh pyproject.toml $(SOURCES)
+BUILDERS := $(addprefix packaging/,spoke.spec build.sh check_host.sh check_glibc.py pack.py launcher/compile.sh launcher/launcher.c)
+dist/spoke: .venv-build/.made $(BUILDERS) pyproject.toml $(SOURCES)
 	@packaging/check_host.sh .venv-build/bin/python
 	@packaging/build.sh
+
+.PHONY: deb
+deb: dist/spoke ## Make a Debian package of it
+	@packaging/deb.sh
+
+.PHONY: release
+release: dist/spoke ## Everything that is published, signed, in dist/release: make release KEY=private.pem
+	@SPOKE_RELEASE_KEY="$(or $(KEY),$(SPOKE_RELEASE_KEY))" packaging/release.sh
+
+.PHONY: rootfs-test
+rootfs-test: deb ## Run it in bare Debian 12 and 13 without Python (as root; debootstrap fetches them once)
+	@tests/packaging/rootfs.sh bookworm trixie
 
 .PHONY: demo
 demo: dist/spoke ## Build it and watch it work: offline, sync, SIGKILL, resume, compare

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.environment import child_environment
+from app.executable import own_command
 from app.views.text import of
 from storage import engine
 from storage.engine import Database
@@ -51,14 +51,12 @@ class Demo:
         self._say = say
         self._began = time.monotonic()
         self._processes: list[subprocess.Popen[str]] = []
-        self._program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
-        (folder / "tmp").mkdir()
+        self._program = own_command()
         self._environment = child_environment(
             SPOKE_DATA_DIR=str(folder / "spoke"),
             SPOKE_CONFIG=str(folder / "spoke.toml"),
             SPOKE_FS__ROOTS=json.dumps([str(folder), "/etc"]),
             SPOKE_NAME="edge-demo",
-            TMPDIR=str(folder / "tmp"),  # a killed one-file executable leaves its unpacked files behind
         )
         for inherited in ("SPOKE_SESSION_ID", "SPOKE_PARENT_REQUEST_ID", "SPOKE_HUB__URL", "SPOKE_HUB__API_KEY"):
             self._environment.pop(inherited, None)

@@ -9,9 +9,9 @@ import sys
 def child_environment(**extra: str) -> dict[str, str]:
     """Return the environment for a child process, with `extra` added.
 
-    In the one-file executable, PyInstaller's bootloader points LD_LIBRARY_PATH at our own libraries, which would break
-    other programs, and passes its own variables on: another `spoke` would then share our unpacked files and lose them
-    when we end (https://pyinstaller.org/en/stable/common-issues-and-pitfalls.html).
+    In the built executable PyInstaller's bootloader points LD_LIBRARY_PATH at our own libraries, which would break
+    other programs, and passes its own variables on: another `spoke` would take itself for a part of us
+    (https://pyinstaller.org/en/stable/common-issues-and-pitfalls.html).
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("_PYI_")}
     if getattr(sys, "frozen", False):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from app import executable as executable  # first: it takes its variable out of the environment that children get
+
 
 def main() -> None:
     """Run the command line and leave with its exit code."""

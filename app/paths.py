@@ -80,6 +80,25 @@ class Paths:
         return self.hub_dir / "tls"
 
     @property
+    def system_db(self) -> Path:
+        """The hub's own database."""
+        return self.hub_dir / "system.db"
+
+    @property
+    def databases(self) -> tuple[Path, ...]:
+        """The databases that are here: the node's, those of a hub's tenants, the hub's own.
+
+        That one comes last: a backup in this order knows every account and key that its tenants' files speak of.
+        """
+        tenants = sorted(self.hub_dir.glob("tenant-*.db"))
+        return tuple(path for path in (self.tenant_db, *tenants, self.system_db) if path.is_file())
+
+    @property
+    def backup_lock(self) -> Path:
+        """Held while a backup is made."""
+        return self.data_dir / "backup.lock"
+
+    @property
     def reserve(self) -> Path:
         """Space that is given back to the disk when it is full, so that the link can begin a session."""
         return self.data_dir / "reserve"

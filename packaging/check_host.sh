@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# What PyInstaller needs of this machine: a shared libpython and objdump. As root on Debian or Ubuntu they are
-# installed; otherwise the exact line is printed.
+# What the build needs of this machine: a shared libpython and objdump for PyInstaller, a C compiler and libzstd for the
+# launcher. As root on Debian or Ubuntu they are installed; otherwise the exact line is printed.
 set -euo pipefail
 python=$1
 
 packages=()
 command -v objdump > /dev/null || packages+=(binutils)
+probe=$(mktemp)
+echo 'int main(void) { return 0; }' | gcc -static -x c -o "$probe" - 2> /dev/null || packages+=(gcc libc6-dev)
+rm -f "$probe"
+[ -e /usr/include/zstd.h ] || packages+=(libzstd-dev)
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 if ! "$python" - <<'PY'
 import os, sys, sysconfig
@@ -23,10 +27,10 @@ fi
 
 line="apt-get install -y --no-install-recommends ${packages[*]}"
 if [ "$(id -u)" -eq 0 ] && command -v apt-get > /dev/null; then
-  echo "installing what PyInstaller needs: ${packages[*]}"
+  echo "installing what the build needs: ${packages[*]}"
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive $line -qq > /dev/null
 else
-  echo "PyInstaller needs ${packages[*]}: sudo $line" >&2
+  echo "the build needs ${packages[*]}: sudo $line" >&2
   exit 1
 fi

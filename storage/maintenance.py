@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from storage.engine import Database, Limits
+from storage.engine import BusyError, Cut, Database, Limits
+from storage.engine.connection import connect
+from storage.engine.errors import translated
 
 DAY_S = 86_400
-PROJECTED_STREAMS = ("call-protocol", "session-events")
 MAX_NOTIFICATIONS = 10_000
 """Channels have no replay: what is older is of use to nobody but a process that is reading just now."""
 
@@ -30,23 +32,21 @@ SCHEDULES = (
 )
 
 
-def cut_log(db: Database, limits: Limits, required: Sequence[str]) -> dict[str, int]:
+NOBODY: Mapping[str, Sequence[str]] = {}
+
+
+def cut_log(
+    db: Database, limits: Limits, required: Sequence[str], awaited: Mapping[str, Sequence[str]] = NOBODY
+) -> dict[str, int]:
     """Delete the events of every stream that are beyond the limits; returns how many of each.
 
-    Nothing goes that a required consumer has not read; how far a stream was cut is kept in `node_facts`
-    (`log_begins:STREAM`), so that a rebuild does not take the missing part for nothing.
+    Nothing goes that a required consumer has not read, on streams of which it has read before; nor what a consumer that
+    is `awaited` on a stream has not read: it holds all of it until it comes. How far a stream was cut is kept in
+    `node_facts` (`log_begins:STREAM`), so that a rebuild does not take the missing part for nothing.
     """
-    if limits == Limits():
-        return {}
     found = {}
-    for row in db.query("SELECT DISTINCT topic FROM _honker_stream"):
-        topic = str(row["topic"])
-        known = [
-            str(r["name"]) for r in db.query("SELECT name FROM _honker_stream_consumers WHERE topic = ?", (topic,))
-        ]
-        # A stream that nobody of ours reads is held by its own consumers alone.
-        needed = [name for name in required if topic in PROJECTED_STREAMS or name in known]
-        plan = db.retain_stream(topic, limits, needed, dry_run=True)
+    for plan, needed in _plans(db, limits, required, awaited):
+        topic = plan.topic
         if plan.until <= 0 or plan.events == 0:
             continue
         with (
@@ -59,6 +59,59 @@ def cut_log(db: Database, limits: Limits, required: Sequence[str]) -> dict[str, 
             )
         found[topic] = db.retain_stream(topic, limits, needed).events
     return found
+
+
+def plan_log(
+    db: Database, limits: Limits, required: Sequence[str], awaited: Mapping[str, Sequence[str]] = NOBODY
+) -> list[Cut]:
+    """Say of every stream what `cut_log` would delete of it now, and who holds the rest; deletes nothing."""
+    return [plan for plan, _ in _plans(db, limits, required, awaited)]
+
+
+def _plans(
+    db: Database, limits: Limits, required: Sequence[str], awaited: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Cut, list[str]]]:
+    if limits == Limits():
+        return
+    for row in db.query("SELECT DISTINCT topic FROM _honker_stream ORDER BY topic"):
+        topic = str(row["topic"])
+        known = [
+            str(r["name"]) for r in db.query("SELECT name FROM _honker_stream_consumers WHERE topic = ?", (topic,))
+        ]
+        needed = list(dict.fromkeys([*awaited.get(topic, ()), *(name for name in required if name in known)]))
+        yield db.retain_stream(topic, limits, needed, dry_run=True), needed
+
+
+@dataclass(frozen=True, slots=True)
+class Vacuumed:
+    """The size of a file in bytes before and after."""
+
+    before: int
+    after: int
+
+
+def vacuum(path: Path) -> Vacuumed:
+    """Write a file anew without its empty pages, and give their space back to the disk.
+
+    One transaction of SQLite's: a crash, a power cut or a full disk leaves the file as it was. Takes as much space
+    again as the file holds, in TMPDIR (or /var/tmp) and beside the file. Other programs wait, so none should run.
+
+    Raises:
+        FullError: there is no room; nothing was changed.
+        BusyError: another program is reading or writing.
+    """
+    before = path.stat().st_size
+    connection = connect(str(path), durability="full", query_only=False)
+    try:
+        with translated(str(path)):
+            connection.pragma("temp_store", "file")  # a copy in memory would be as large as the file
+            connection.execute("VACUUM")
+            ((busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if busy:
+            raise BusyError(f"{path}: another program reads it, so that its old pages are still needed")
+    finally:
+        connection.close()
+    return Vacuumed(before, path.stat().st_size)
 
 
 def clean_up(db: Database, older_than_days: int) -> dict[str, int]:

@@ -48,8 +48,12 @@ class ProcessLock:
         except OSError:
             os.close(descriptor)
             raise
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            os.close(descriptor)  # the disk is full: nobody may be kept out by a lock that was not taken
+            raise
         self._descriptor = descriptor
 
     def release(self) -> None:

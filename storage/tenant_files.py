@@ -14,7 +14,7 @@ from storage import engine
 from storage.background import ask
 from storage.engine import Database, Snapshot, Transaction
 from storage.engine.errors import EngineError
-from storage.migrations import tenant
+from storage.migrations import newer, tenant
 
 QUEUE = "schema-migration"
 LATEST = len(tenant.MIGRATIONS)
@@ -50,7 +50,7 @@ def plan_migrations(system: Database, folder: Path, latest: int = LATEST) -> int
             continue  # it is made, with the latest schema, when its first spoke comes
         version, error = _look(path)
         if version is not None and version > latest:
-            error = f"schema version {version}, this program knows {latest}: upgrade this program"
+            error = f"{newer(str(path), version, latest)}: upgrade this program"
         state = "failed" if error is not None else "current" if version == latest else "waiting"
         with system.transaction() as tx:
             _note(tx, str(row["id"]), slug, version, state, error, now)

@@ -22,6 +22,7 @@ from app.cli.options import interactive, quiet
 from app.paths import Paths, resolve
 from app.views.camel import camel as camel
 from storage.engine import Database
+from storage.replacing import waits
 from storage.tenants import open_tenant_database
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Context:
         """The configuration; reading it costs pydantic, so only commands that need it ask."""
         from app.config import load
 
+        self._finish_restore()
         return load(self.paths, self.flags)
 
     def make_data_dir(self) -> None:
@@ -59,6 +61,32 @@ class Context:
                 hint="choose another one with --data-dir or SPOKE_DATA_DIR",
                 code=ExitCode.CANNOT_CREATE,
             ) from error
+        self._finish_restore()
+
+    def _finish_restore(self) -> None:
+        """A restore that was cut off after it had been decided goes on before anybody opens what it replaces."""
+        if not waits(self.paths.data_dir):
+            return
+        from app.restore import finish_restore
+
+        if finish_restore(self.paths):
+            say("a restore that was interrupted is finished now")
+
+    def databases(self) -> tuple[Path, ...]:
+        """The database files that are here.
+
+        Raises:
+            CommandError: there is none.
+        """
+        self._finish_restore()
+        files = self.paths.databases
+        if not files:
+            raise CommandError(
+                f"{self.paths.data_dir}: there is no database",
+                hint="choose the right --data-dir or SPOKE_DATA_DIR",
+                code=ExitCode.NO_INPUT,
+            )
+        return files
 
     @contextmanager
     def database(self) -> Iterator[Database]:

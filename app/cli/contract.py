@@ -52,6 +52,8 @@ def _destroys(form: Form | None = None, fields: str = "", note: str = "") -> Con
 _CALL = "callId peer operationId state execution deadline idempotencyKey recovered createdAt endedAt"
 _SESSION = "sessionId title source status startedAt endedAt callCount failedCount runningCount"
 _OPERATION = "operationId type description"
+_GRAPH = "graphId name type status nodeCount edgeCount changedAt"
+_NODE = "key type label status"
 _JOB = "id queue state payload priority attempts maxAttempts createdMs atMs worker error"
 _IMPORTED = "name sessionId calls newEvents new"
 _ASKED = "or requestId, operationId and output where it was executed here"
@@ -88,6 +90,23 @@ CONTRACTS: dict[str, Contract] = {
     "session end": _writes(),
     "session list": _reads("array", _SESSION),
     "session show": _reads("object", f"{_SESSION} calls"),
+    "session watch": _reads("lines", "change", "of a call: depth and call; of the session: session"),
+    "session replay": _reads("lines", "change", "as `session watch`"),
+    "session export": _reads(note="stdout is the document"),
+    "session diff": _reads("object", "before after differences"),
+    "graph list": _reads("array", _GRAPH),
+    "graph types": _reads("array", "name description scope version graphs nodeTypes edgeTypes"),
+    "graph show": _reads("object", f"{_GRAPH} nodes edges"),
+    "graph node": _reads("object", f"graphId {_NODE} leads attributes before after"),
+    "graph neighbours": _reads("array", _NODE),
+    "graph path": _reads("array", _NODE, "from the one to the other"),
+    "graph create": _writes("object", "graphId"),
+    "graph put-node": _destroys("object", "id", "one of that key gets these attributes"),
+    "graph put-edge": _writes("object", "id"),
+    "graph delete-node": _destroys("object", "key edges"),
+    "graph delete-edge": _destroys("object", "id"),
+    "graph export": _reads(note="stdout is the document"),
+    "graph import": _writes("object", "graphId"),
     "import swe-agent": _writes("array", _IMPORTED),
     "import claude-code": _writes("array", _IMPORTED),
     "import opencode": _writes("array", _IMPORTED, "with --watch an array a line, as things come"),
@@ -102,6 +121,12 @@ CONTRACTS: dict[str, Contract] = {
     "tail": _reads("lines", "offset key createdAt type id payload"),
     "find": _reads("lines", "kind id within where snippet start end"),
     "sql": _reads("lines", note="the columns of the query"),
+    "backup": _writes("object", "file bytes manifest grown leftOut unmarked"),
+    "restore": _destroys("object", "createdMs host databases keys aside configKept", "what was there is moved aside"),
+    "db check": _reads("object", "databases problems findings"),
+    "db salvage": _writes("object", "file tables"),
+    "db vacuum": _writes("array", "file"),
+    "db retention": _destroys("object", "dryRun streams"),
     "db rebuild": _writes("object", "events"),
     "run": _writes(),
     "join": _writes("object", "url nodeId"),

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from app.cli.context import Context, Progress, json_option, print_json, say
+from app.cli.context import Context, Progress, camel, json_option, print_json, say
+from app.cli.exit_codes import ExitCode
+from app.views.text import count, of, safe, size
+
+if TYPE_CHECKING:
+    from storage.salvage import TableSaved
 
 
 @click.group()
@@ -13,7 +21,7 @@ def db() -> None:
 
     \b
     Example:
-      spoke db rebuild
+      spoke db check
     """
 
 
@@ -43,3 +51,150 @@ def rebuild(context: Context, force: bool, as_json: bool) -> None:
         print_json({"events": done})
     else:
         say(f"{done} events projected")
+
+
+@db.command()
+@click.option("--quick", is_flag=True, help="Leave out what reads every index, and references between rows.")
+@json_option
+@click.pass_obj
+def check(context: Context, quick: bool, as_json: bool) -> None:
+    """Look every database over: damage, schema, rows against the log, size.
+
+    \b
+    Example:
+      spoke db check
+
+    Writes nothing; safe while the services run. Each finding says what to do. Exits with 1 when there is a problem,
+    with 0 when there is none (notes are none).
+    """
+    from app.checking import check_database
+
+    files = context.databases()
+    found = [(path, finding) for path in files for finding in check_database(context.paths, path, quick=quick)]
+    problems = sum(finding.level == "problem" for _, finding in found)
+    if as_json:
+        print_json(
+            {
+                "databases": [str(path) for path in files],
+                "problems": problems,
+                "findings": [{"file": str(path), **camel(finding)} for path, finding in found],
+            }
+        )
+    else:
+        for path, finding in found:
+            click.echo(f"{finding.level:<8} {path.name}: {finding.about}: {safe(finding.text)}")
+            click.echo(f"         {finding.fix}")
+        say(f"{of(len(files), 'database')} checked, {of(problems, 'problem')}")
+    if problems:
+        raise click.exceptions.Exit(ExitCode.FAILURE)
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@json_option
+@click.pass_obj
+def salvage(context: Context, file: Path, out: Path, as_json: bool) -> None:
+    """Read a damaged FILE as far as it can be read, into a new file OUT.
+
+    \b
+    Example:
+      spoke db salvage "$SPOKE_DATA_DIR/tenant-local.db" salvaged.db
+
+    For when there is no backup. FILE is not written to; no program may use it meanwhile. Says of every table how many
+    rows were read and what is lost; exits with 1 when something is. What came of it is a copy like a restored one: the
+    hub gives back what this node had sent.
+    """
+    from storage.migrations import system, tenant
+    from storage.process_lock import LockHeldError, holder
+    from storage.salvage import salvage as read
+
+    for lock in ("daemon.lock", "hub.lock"):
+        if (pid := holder(file.absolute().parent / lock)) is not None:
+            raise LockHeldError(file.absolute().parent / lock, pid)
+    migrations = system.MIGRATIONS if file.name == context.paths.system_db.name else tenant.MIGRATIONS
+    tables = read(file.absolute(), out.absolute(), migrations)
+    lost = [table for table in tables if not table.whole]
+    if as_json:
+        print_json({"file": str(out), "tables": [{**camel(table), "whole": table.whole} for table in tables]})
+    else:
+        for table in tables:
+            if table.rows or not table.whole:
+                click.echo(_saved(table))
+        say(f"{out}: {of(sum(table.rows for table in tables), 'row')}; {of(len(lost), 'table')} not whole")
+        say(f"to use it, stop everything, move {file} and the files {file.name}-* away, and give {out} its name")
+    if lost:
+        raise click.exceptions.Exit(ExitCode.FAILURE)
+
+
+def _saved(table: TableSaved) -> str:
+    of_all = "" if table.expected in (None, table.rows) else f" of {count(table.expected or 0)}"
+    line = f"{safe(table.table):<32} {count(table.rows)}{of_all}"
+    if table.holes:
+        line += f", {of(table.holes, 'hole')}"
+    return line + (f", {of(table.unfit, 'row')} unfit" if table.unfit else "")
+
+
+@db.command()
+@json_option
+@click.pass_obj
+def vacuum(context: Context, as_json: bool) -> None:
+    """Write the databases anew without their empty pages; shows what that gave back.
+
+    \b
+    Example:
+      spoke db vacuum
+
+    Refused while a process runs the services. A crash or a full disk changes nothing. Needs as much room again as a
+    database holds, beside it and in TMPDIR (/var/tmp).
+    """
+    from contextlib import ExitStack
+
+    from storage.maintenance import vacuum as compact
+    from storage.process_lock import ProcessLock
+
+    with ExitStack() as stack:
+        files = context.databases()
+        stack.enter_context(ProcessLock(context.paths.daemon_lock))
+        if context.paths.hub_dir.is_dir():
+            stack.enter_context(ProcessLock(context.paths.hub_dir / "hub.lock"))
+        done = [(path, compact(path)) for path in files]
+    if as_json:
+        print_json([{"file": str(path), **camel(result)} for path, result in done])
+        return
+    for path, result in done:
+        won = max(0, result.before - result.after)
+        click.echo(f"{path.name:<32} {size(result.before)} -> {size(result.after)}, {size(won)} won")
+
+
+@db.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@json_option
+@click.pass_obj
+def retention(context: Context, dry_run: bool, as_json: bool) -> None:
+    """Delete what [retention] does not keep; the services do it every hour.
+
+    \b
+    Example:
+      spoke db retention --dry-run
+
+    Never what the hub does not have, nor what was not read here: such events stay, and this says who holds them.
+    """
+    from app.services.node import retention as configured
+    from storage.maintenance import cut_log, plan_log
+
+    keep = configured(context.settings())
+    with context.database() as database:
+        plans = plan_log(database, keep.limits, keep.required, keep.awaited)
+        if not dry_run:
+            cut_log(database, keep.limits, keep.required, keep.awaited)
+    if as_json:
+        print_json({"dryRun": dry_run, "streams": camel(plans)})
+        return
+    for plan in plans:
+        held = "" if plan.held_by is None else f"; the rest is held by {safe(plan.held_by)}"
+        click.echo(f"{safe(plan.topic):<24} {of(plan.events, 'event')}, up to offset {plan.until}{held}")
+    if not plans:
+        say("nothing: the configuration sets no limits in [retention], or there are no events")
+    elif dry_run:
+        say("nothing was deleted (--dry-run)")

@@ -19,14 +19,12 @@ from app.cli.hub_files import hub_directory
 from storage.engine import Database
 from storage.process_lock import holder
 from storage.tenants import open_tenant_database
-from sync.durable.states import ENDED
 
 if TYPE_CHECKING:
     from storage.operations.spec import Execution, Identity
     from sync.durable.caller import DurableCall, Offline
 
 UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-SAFETY_POLL_S = 1.0
 LIVE_S = 30.0
 
 
@@ -102,7 +100,9 @@ def place(db: Database, peer: str, operation: str, value: Any, wanted: Wanted, w
         )
     if wanted.wait:
         say(f"asked: {call.call_id}; ^C ends the waiting, not the call")
-        call = asyncio.run(_wait(db, call.call_id))
+        from app.services.durable_calls import until_ended
+
+        call = asyncio.run(until_ended(db, call.call_id))
         failure = caller.failure_of(call)
         if failure is not None:
             raise failure
@@ -126,21 +126,6 @@ def duration_ms(text: str) -> int:
     if found is None:
         raise CommandError(f"{text!r} is no time span", hint="write 30s, 5m, 2h or 1d", code=ExitCode.USAGE)
     return int(found[1]) * UNITS_MS[found[2]]
-
-
-async def _wait(db: Database, call_id: str) -> DurableCall:
-    from sync.durable import caller
-
-    waiter = db.wake.add([("calls", call_id)])
-    try:
-        while True:
-            waiter.clear()
-            call = await db.read(lambda snapshot: caller.get(snapshot, call_id))
-            if call.state in ENDED:
-                return call
-            await waiter.wait(SAFETY_POLL_S)
-    finally:
-        db.wake.remove(waiter)
 
 
 # -- the hub ---------------------------------------------------------------------------------------------------------

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from app.cli.exit_codes import ExitCode
+from app.views.graphs.catalogue import NoSuchGraphError
+from app.views.graphs.nodes import NoSuchNodeError
 from app.views.sessions import NoSuchSessionError
+from storage.archive import ArchiveError
 from storage.engine import errors as engine
 from storage.events.envelope import EventShapeError
 from storage.identity.errors import IdentityError
@@ -35,6 +38,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (engine.PayloadError, ExitCode.DATA),
     (EventShapeError, ExitCode.DATA),
     (NewerFileError, ExitCode.DATA),
+    (ArchiveError, ExitCode.DATA),
     (LockHeldError, ExitCode.TEMPORARY),
     (BadQueryError, ExitCode.DATA),
     (OnlyReadingError, ExitCode.DENIED),
@@ -60,6 +64,8 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (link.PlainTextError, ExitCode.USAGE),
     (link.LinkError, ExitCode.UNAVAILABLE),
     (NoSuchSessionError, ExitCode.USAGE),
+    (NoSuchGraphError, ExitCode.USAGE),
+    (NoSuchNodeError, ExitCode.USAGE),
     (IdentityError, ExitCode.USAGE),
     (engine.UsageError, ExitCode.USAGE),
     (engine.EngineError, ExitCode.FAILURE),

@@ -21,23 +21,15 @@ def status(context: Context, as_json: bool) -> None:
 
     Exits with 0 whether it runs or not; in JSON `pid` is null when it does not.
     """
-    from app.views.hub import read_hub
+    from msgspec import to_builtins
+
+    from app.views.hub import hub_lines, read_hub
 
     found = read_hub(hub_directory(context))
     if as_json:
-        print_json(camel(found))
+        print_json({**camel(found), "restored": to_builtins(found.restored)})
         return
-    where = f" on {found.address}" if found.address else ""
-    lines = [
-        f"hub        process {found.pid}{where}" if found.pid is not None else "hub        not running: spoke hub run",
-        f"holds      {of(found.tenants, 'tenant')}, {of(found.spokes, 'spoke')} ({count(found.connected)} connected),"
-        f" {of(found.events, 'event')}",
-    ]
-    if found.gaps:
-        lines.append(f"attention  {of(found.gaps, 'gap')} that nobody can fill: spoke hub gaps")
-    if found.quarantined:
-        lines.append(f"attention  {of(found.quarantined, 'event')} that cannot be read: spoke hub rejected")
-    click.echo("\n".join(lines))
+    click.echo("\n".join(hub_lines(found, round(now().timestamp() * 1000))))
 
 
 @click.command()

@@ -8,7 +8,11 @@ from app.cli.context import Context, json_option, print_json
 from app.paths import Paths
 from app.views.text import safe
 
-NAMES = ("data_dir", "config_file", *(name for name, value in vars(Paths).items() if isinstance(value, property)))
+NAMES = (
+    "data_dir",
+    "config_file",
+    *(name for name, value in vars(Paths).items() if isinstance(value, property) and name != "databases"),
+)
 
 
 @click.command()

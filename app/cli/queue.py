@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any
 
 import click
+from rich.cells import cell_len
 
+from app.cli.call_recorded import call_recorded
 from app.cli.context import Context, camel, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.views.columns import table
 from app.views.queue_text import cause_columns, job_columns, job_text, queue_columns
-from app.views.queues import STATES, JobState, by_cause, read_job, read_jobs, read_queues
+from app.views.queues import STATES, JobState, read_causes, read_job, read_jobs, read_queues
 from app.views.text import safe
 from app.views.times import when
 
 STATE = click.Choice(list(STATES))
+CAUSE_AT = 40
+"""Cells of a line before the cause, at most."""
 
 
 @click.group()
@@ -104,11 +109,12 @@ def dead(context: Context, name: str, as_json: bool) -> None:
       spoke queue dead secret-rotation
     """
     with context.database() as db, db.snapshot() as snapshot:
-        causes = by_cause(read_jobs(snapshot, name, "dead", -1))
+        causes = read_causes(snapshot, name)
     if as_json:
         print_json(camel(causes))
     elif causes:
-        click.echo("\n".join(table(causes, cause_columns(relative), 120)))
+        widest = max(cell_len(safe(cause.error)) for cause in causes)  # never cut: --cause takes it as it is printed
+        click.echo("\n".join(table(causes, cause_columns(relative), max(120, widest + CAUSE_AT))))
     else:
         say(f"no dead jobs in {safe(name)}")
 
@@ -116,7 +122,7 @@ def dead(context: Context, name: str, as_json: bool) -> None:
 @queue.command()
 @click.argument("job", type=int, required=False)
 @click.option("--all", "of_queue", metavar="QUEUE", help="All dead jobs of a queue.")
-@click.option("--cause", help="With --all: only those that died of this, as `spoke queue dead` prints it.")
+@click.option("--cause", help="With --all: only those that died of this: an error, or a cause of `spoke queue dead`.")
 @json_option
 @click.pass_obj
 def retry(context: Context, job: int | None, of_queue: str | None, cause: str | None, as_json: bool) -> None:
@@ -133,6 +139,11 @@ def retry(context: Context, job: int | None, of_queue: str | None, cause: str | 
         _tell(done, as_json, f"queued anew as job {done['id']}")
         return
     done = execute(context, "queue.retryAll", {"queue": of_queue, "cause": cause})
+    if cause is not None and not done["jobs"]:
+        raise CommandError(
+            f"no dead job of {safe(str(of_queue))} died of that: nothing was changed",
+            hint=f"`spoke queue dead {safe(str(of_queue))}` prints the causes; --json exactly",
+        )
     _tell(done, as_json, f"{done['jobs']} jobs queued anew")
 
 
@@ -187,10 +198,9 @@ def execute(context: Context, operation: str, value: dict[str, Any]) -> Any:
     Raises:
         CallFailed: the input does not fit, or the operation failed.
     """
-    from app.services.operating import Operating
-
-    with context.database() as db:
-        return Operating(db, context.settings(), context.paths).execute(operation, value)
+    noun = operation.partition(".")[0]
+    module = importlib.import_module(f"app.operations.{noun}s")
+    return call_recorded(context, module.register, operation, value)
 
 
 def _tell(done: Any, as_json: bool, text: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
 import click
 
-from app.cli.context import Context, json_option, new_id, now, print_json, say
+from app.cli.call_recorded import call_recorded
+from app.cli.context import Context, json_option, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.options import interactive
@@ -118,19 +118,8 @@ def rotate(context: Context, as_json: bool) -> None:
 def _run(context: Context, operation: str, value: dict[str, Any]) -> Any:
     """Call an operation as `spoke call` does: recorded, and what is in it hidden."""
     from app.operations import secrets
-    from sync.calls.access import owner
-    from sync.calls.events import Call
-    from sync.calls.recorder import Recorder
-    from sync.calls.registry import Registry
 
-    registry = Registry()
-    secrets.register(registry, context.paths.key_file)
-    with context.database() as db:
-        call = Call(operation_id=operation, input=value, identity=owner(os.getuid()))
-        (outcome,) = Recorder(db, now, new_id).execute(registry, [call])
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome.output
+    return call_recorded(context, lambda registry: secrets.register(registry, context.paths.key_file), operation, value)
 
 
 def _date(text: str | None) -> str | None:

@@ -6,14 +6,18 @@ import shutil
 
 import click
 
-from app.cli.context import SESSION_ENV, Context, Progress, camel, json_option, new_id, now, print_json, say
+from app.cli.context import SESSION_ENV, Context, camel, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.services.projector import catch_up
+from app.cli.projecting import project
+from app.cli.session_export import diff, export
+from app.cli.session_live import ascii_option, depth_option, fold_option, replay, watch
 from app.services.sessions import SessionRecorder
 from app.views.calls import read_calls
-from app.views.report import session_line, waterfall_lines
+from app.views.messages import conversation, read_messages
+from app.views.report import session_json, session_line, title_line, waterfall_lines
 from app.views.sessions import SessionRow, find_session, list_sessions
+from app.views.waterfall import call_tree, critical_path, folds
 from storage.engine import Database
 from storage.events.session_events import EndStatus
 
@@ -22,7 +26,7 @@ STATUSES: dict[str, EndStatus] = {"completed": "completed", "failed": "failed", 
 
 @click.group()
 def session() -> None:
-    """Start, end, list and show sessions.
+    """Start, end, list, show, watch, replay, export and compare sessions.
 
     \b
     Example:
@@ -86,11 +90,11 @@ def list_(context: Context, limit: int, as_json: bool) -> None:
       spoke session list --limit 10
     """
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project(db)
         with db.snapshot() as snapshot:
             rows = list_sessions(snapshot, limit)
     if as_json:
-        print_json([_as_json(row) for row in rows])
+        print_json([session_json(row) for row in rows])
     elif not rows:
         say("no sessions yet — record one: spoke record -- ls")
     for row in () if as_json else rows:
@@ -100,18 +104,35 @@ def list_(context: Context, limit: int, as_json: bool) -> None:
 @session.command()
 @click.argument("session_id", metavar="[SESSION]", required=False, envvar=SESSION_ENV)
 @click.option("--width", type=click.IntRange(min=40), help="Columns to draw in (default: the terminal's).")
-@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone.")
+@click.option("--critical", is_flag=True, help="Mark with * the calls that the end waited for.")
+@click.option("--messages", is_flag=True, help="Show what was said instead: messages, tools, results.")
+@depth_option
+@fold_option
+@ascii_option
 @json_option
 @click.pass_obj
-def show(context: Context, session_id: str | None, width: int | None, ascii_only: bool, as_json: bool) -> None:
+def show(
+    context: Context,
+    session_id: str | None,
+    width: int | None,
+    critical: bool,
+    messages: bool,
+    depth: int | None,
+    fold: str | None,
+    ascii_only: bool,
+    as_json: bool,
+) -> None:
     """Show a session as a waterfall of its calls: SESSION, or the newest.
 
     \b
-    Example:
-      spoke session show 3f2a
+    Examples:
+      spoke session show
+      spoke session show 3f2a --critical --depth 3
+      spoke session show 3f2a --messages
     """
+    now_ms = now().timestamp() * 1000
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project(db)
         with db.snapshot() as snapshot:
             if session_id is None:
                 newest = list_sessions(snapshot, 1)
@@ -121,28 +142,35 @@ def show(context: Context, session_id: str | None, width: int | None, ascii_only
             else:
                 found = find_session(snapshot, session_id)
             calls = read_calls(snapshot, found.id)
+            said = read_messages(snapshot, found.id, calls) if messages else []
+    tree = call_tree(calls)
+    path = critical_path(tree, now_ms) if critical else frozenset[str]()
     if as_json:
-        print_json({**_as_json(found), "calls": camel(calls)})
+        more = {"messages": camel(said)} if messages else {}
+        marked = {"criticalPath": [call.request_id for call in calls if call.request_id in path]} if critical else {}
+        print_json({**session_json(found), "calls": camel(calls), **marked, **more})
         return
     columns = width or shutil.get_terminal_size().columns
-    click.echo("\n".join(waterfall_lines(found, calls, now().timestamp() * 1000, columns, ascii_only=ascii_only)))
+    if messages:
+        click.echo(title_line(found, tree, columns, ascii_only=ascii_only).rstrip())
+        for line in conversation(said, {call.request_id: call for call in calls}, columns, ascii_only=ascii_only):
+            click.echo(line.text)
+        if not said:
+            say("nothing was said in this session: its calls are at `spoke session show`")
+        return
+    hidden = folds(tree, depth, ok=fold == "ok")
+    click.echo(
+        "\n".join(waterfall_lines(found, tree, now_ms, columns, folded=hidden, critical=path, ascii_only=ascii_only))
+    )
+    if critical and not tree.timed and calls:
+        say("no critical path: when the calls of this session began is not known")
 
 
 def _find(db: Database, prefix: str) -> SessionRow:
-    catch_up(db, progress=Progress("projecting"))
+    project(db)
     with db.snapshot() as snapshot:
         return find_session(snapshot, prefix)
 
 
-def _as_json(row: SessionRow) -> dict[str, object]:
-    return {
-        "sessionId": row.id,
-        "title": row.title,
-        "source": row.source,
-        "status": row.status,
-        "startedAt": row.started_ms,
-        "endedAt": row.ended_ms,
-        "callCount": row.calls,
-        "failedCount": row.failed,
-        "runningCount": row.running,
-    }
+for command in (watch, replay, export, diff):
+    session.add_command(command)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from msgspec import to_builtins
 
-from app.cli.context import Context, Progress, json_option, now, print_json, say
-from app.services.projector import catch_up
+from app.cli.context import Context, json_option, now, print_json, say
+from app.cli.projecting import project
 from app.views.link import link_details
-from app.views.overview import read_overview
+from app.views.overview import copy_lines, read_overview
 from app.views.report import session_line
 from app.views.text import count, of
 from storage.process_lock import holder
@@ -26,7 +27,7 @@ def status(context: Context, as_json: bool) -> None:
       spoke status
     """
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project(db)
         with db.snapshot() as snapshot:
             found = read_overview(snapshot)
     pid = holder(context.paths.daemon_lock)
@@ -45,6 +46,8 @@ def status(context: Context, as_json: bool) -> None:
                 "events": found.events,
                 "rejectedEvents": found.rejects,
                 "sizeBytes": found.size_bytes,
+                "lastBackup": to_builtins(found.backup),
+                "restored": to_builtins(found.restored),
             }
         )
         return
@@ -56,6 +59,7 @@ def status(context: Context, as_json: bool) -> None:
         f"holds      {of(found.sessions, 'session')} ({count(found.active_sessions)} active),"
         f" {of(found.calls, 'call')}, {of(found.events, 'event')}",
     ]
+    lines += copy_lines(found, now_ms)
     lines += [
         f"attention  service {one['name']} failed {one['failures']} times and is tried again: {one['error']}"
         for one in services

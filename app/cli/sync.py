@@ -9,8 +9,8 @@ from app.cli.errors import CommandError
 from app.cli.sync_now import now_, pause_, resume_, rewind_
 from app.views.generations import generation_lines, read_generations
 from app.views.link import link_details
-from app.views.sync import read_refusals
-from app.views.text import clip, count, of, safe, since
+from app.views.sync import read_refusals, read_verified, verified_line
+from app.views.text import clip, safe, since
 from storage.process_lock import holder
 from sync.spoke.status import read_status
 
@@ -94,25 +94,15 @@ def verify(context: Context, as_json: bool) -> None:
     offset. It proves nothing of the hub's file since then (that is compared at the beginning of each session), nor of
     events behind it. Exits with 1 when something differs.
     """
-    from sync.logs.verifying import verify as verify_log
-
     with context.database() as db, db.snapshot() as snapshot:
-        link = read_status(snapshot)
-        topics = [str(topic) for (topic,) in snapshot.rows("SELECT DISTINCT topic FROM link_generations")]
-        found = [verify_log(snapshot, topic, link.hub_id) for topic in topics]
+        found = read_verified(snapshot)
     if as_json:
         print_json([{**camel(one), "good": one.good} for one in found])
     elif not found:
         say("nothing to compare with: no hub has acknowledged anything yet")
     else:
         for one in found:
-            words = {
-                "same": f"same as what the hub acknowledged, up to {count(one.hub_offset or 0)}",
-                "differs": f"DIFFERS from what the hub acknowledged at {count(one.hub_offset or 0)}",
-                "unknown": "the hub's word is not known, or too old to be compared",
-            }[one.hub]
-            line = f"{safe(one.topic):<16} {of(one.events, 'event')}, hashes compared: {count(one.notes)}; {words}"
-            click.echo(line + (f"; first difference at {count(one.differs_at)}" if one.differs_at is not None else ""))
+            click.echo(verified_line(one))
     if not all(one.good for one in found):
         raise CommandError(
             "a log is not what was noted of it: rows were changed behind our back",

@@ -84,6 +84,7 @@ def _run(
     theme: str | None,
 ) -> None:
     from app.services.operating import Operating
+    from app.services.outputs import Calling
     from app.tui.app import SpokeApp
     from app.tui.appearance import Appearance
 
@@ -105,13 +106,15 @@ def _run(
         from app.services.reload import Reloading
 
         service = partial(run_node, db, paths, Reloading(paths, settings, flags=context.flags))
+    operating = Operating(db, settings, paths)
     fps = settings.ui.max_fps or (SSH_FPS if os.environ.get("SSH_TTY") else FPS)
     app = SpokeApp(
         db,
         node_name=settings.name,
         service=service,
         daemon_running=lambda: holder(paths.daemon_lock) is not None,
-        operate=None if read_only else Operating(db, settings, paths).execute,
+        operate=None if read_only else operating.execute,
+        calling=Calling(db, settings, paths, operating, lambda: service is None),
         appearance=appearance(settings),
         read_only=read_only,
         hub_dir=paths.hub_dir if paths.hub_dir.is_dir() else None,

@@ -21,6 +21,7 @@ from app import __version__
 from app.doctor import files, machine, running
 from app.doctor.finding import Finding
 from app.paths import Paths
+from storage.copies import last_backup
 from storage.engine import Snapshot, sqlite_version
 from storage.engine.errors import EngineError
 from storage.looking import look
@@ -80,16 +81,15 @@ def looks(world: World) -> Iterator[tuple[str, Look]]:
     known = files.mounts(_text("/proc/self/mounts"))
     data = paths.data_dir.resolve()
     there = next(folder for folder in (data, *data.parents) if folder.exists())
-    databases = [paths.tenant_db, *sorted(paths.hub_dir.glob("*.db"))]
     private = files.private_files(paths.data_dir)
     yield "permissions", lambda: files.permissions(paths.data_dir, private, os.geteuid())
     yield "filesystem", lambda: files.filesystem(data, known)
     yield "disk", lambda: files.disk(there, shutil.disk_usage(there).free, shutil.disk_usage(there).total)
     yield "reserve", lambda: files.reserve(paths.reserve, joined=world.joined)
-    for path in databases:
-        yield "database", partial(files.database, path, full=world.full)
-        yield "wal", partial(files.write_ahead_log, path)
-    yield "backup", partial(_of_file, paths.tenant_db, lambda snapshot: running.backup(snapshot, now_ms))
+    for path in paths.databases:
+        yield "database", partial(_database, paths, path, full=world.full)
+    if paths.tenant_db.exists():
+        yield "backup", lambda: running.backup(_of_file(paths.tenant_db, last_backup), now_ms)
     yield "services", partial(_services, world)
     if settings is not None:
         yield "key", partial(_key, paths, settings)
@@ -161,6 +161,12 @@ def _of_file(path: Path, read: Callable[[Snapshot], Any]) -> Any:
         return look(path, read)
     except EngineError:
         return None
+
+
+def _database(paths: Paths, path: Path, *, full: bool) -> list[Finding]:
+    from app.checking import check_database
+
+    return files.database(path, check_database(paths, path, quick=not full))
 
 
 def _services(world: World) -> list[Finding]:

@@ -10,13 +10,11 @@ from pathlib import Path
 
 from app.doctor.finding import Finding
 from app.views.text import count
-from storage.engine.errors import EngineError
-from storage.looking import look
+from storage import check
 from storage.reserve import RESERVE_BYTES
 
 MB = 1_000_000
 LOW_BYTES, FULL_BYTES = 1_000 * MB, 64 * MB
-WAL_BYTES = 64 * MB
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ncpfs"})
 OVERLAY = frozenset({"overlay", "aufs"})
 MEMORY = frozenset({"tmpfs", "ramfs"})
@@ -132,30 +130,15 @@ def private_files(data_dir: Path) -> Iterator[Path]:
         yield from sorted(data_dir.glob(pattern))
 
 
-def database(path: Path, *, full: bool) -> Finding:
-    """Whether a database can be read and is whole. Nothing is written; safe while it is in use."""
-    if not path.exists():
-        return Finding("database", "ok", f"{path.name} is not made yet")
-    pragma = "integrity_check" if full else "quick_check"
-    try:
-        said = str(look(path, lambda snapshot: snapshot.rows(f"PRAGMA {pragma}(1)"))[0][0])
-    except EngineError as error:
-        said = str(error)
-    if said != "ok":
-        fix = f"stop what uses it, copy {path} and its -wal away, then put back a backup"
-        return Finding("database", "problem", f"{path.name}: {said}", "what is in it may not be readable", fix)
-    return Finding("database", "ok", f"{path.name} is whole, {count(path.stat().st_size // MB)} MB")
-
-
-def write_ahead_log(path: Path) -> Finding:
-    """Whether the write-ahead log is brought into the file."""
-    try:
-        size = os.stat(f"{path}-wal").st_size
-    except OSError:
-        size = 0
-    what = f"{path.name}-wal: {size / MB:.1f} MB"
-    if size < WAL_BYTES:
-        return Finding("wal", "ok", what)
-    return Finding(
-        "wal", "warning", what, "some program reads all the time, so that it cannot be emptied", "restart what runs"
-    )
+def database(path: Path, findings: Iterable[check.Finding]) -> list[Finding]:
+    """What `storage.check` found in a database."""
+    found = [
+        Finding(
+            "database",
+            "problem" if one.level == "problem" else "warning",
+            f"{path.name}: {one.about}: {one.text}",
+            fix=one.fix,
+        )
+        for one in findings
+    ]
+    return found or [Finding("database", "ok", f"{path.name} is whole, {count(path.stat().st_size // MB)} MB")]

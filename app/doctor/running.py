@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from app.doctor.finding import Finding
 from app.services.local_client import NoDaemonError
 from app.views.link import SKEW_MS, link_line
 from app.views.text import duration, of, since
-from storage.engine import Snapshot
-from storage.tenants import find_fact
+from storage.copies import BackupNote
 from sync.spoke.status import LinkStatus
 
 OLD_BACKUP_MS = 7 * 86_400_000
@@ -75,15 +73,12 @@ def clock(status: LinkStatus) -> Finding:
     )
 
 
-def backup(snapshot: Snapshot, now_ms: int) -> Finding | None:
-    """How old the last backup is; None when this file knows of none."""
-    note = find_fact(snapshot, "last_backup")
+def backup(note: BackupNote | None, now_ms: int) -> Finding:
+    """How old the last backup is, if this node knows of one."""
     if note is None:
-        return None
-    said = json.loads(note)
-    at_ms = int(said.get("atMs", 0))
-    what = f"{since(at_ms, now_ms)}: {said.get('file', '')}"
-    if now_ms - at_ms <= OLD_BACKUP_MS:
+        return Finding("backup", "ok", "none was made here; spoke backup FILE makes one")
+    what = f"{since(note.at_ms, now_ms)}: {note.file}"
+    if now_ms - note.at_ms <= OLD_BACKUP_MS:
         return Finding("backup", "ok", what)
     return Finding("backup", "warning", what, "what came since is on this disk alone", "spoke backup FILE")
 

@@ -76,6 +76,14 @@ class GraphOutput(Model):
     graph_id: str
 
 
+class CreateInput(Model):
+    """A graph to begin."""
+
+    type: str
+    name: str = Field(min_length=1, max_length=512)
+    description: str = ""
+
+
 class NodeInput(Model):
     """A node to write, or to write over."""
 
@@ -101,6 +109,27 @@ class IdOutput(Model):
     """What was written."""
 
     id: str
+
+
+class NodeKeyInput(Model):
+    """A node of a graph."""
+
+    graph_id: str
+    key: str
+
+
+class EdgeIdInput(Model):
+    """An edge."""
+
+    id: str
+
+
+class DeletedNodeOutput(Model):
+    """What is gone."""
+
+    key: str
+    edges: int
+    """Edges that ended at the node and went with it."""
 
 
 class WalkInput(Model):
@@ -265,6 +294,22 @@ def register(registry: Registry) -> None:
             undirected=given.undirected,
         )
         return IdOutput(id=made)
+
+    @graph.mutation("create", "Begin a graph of a type.")
+    def create(given: CreateInput, context: OperationContext) -> GraphOutput:
+        made = writing.create_graph(context.transaction, given.type, given.name, description=given.description)
+        return GraphOutput(graph_id=made)
+
+    @graph.mutation("delete_node", "Delete a node and every edge that ends at it.")
+    def delete_node(given: NodeKeyInput, context: OperationContext) -> DeletedNodeOutput:
+        edges = queries.edges_of(context.transaction, given.graph_id, given.key)
+        writing.delete_node(context.transaction, given.graph_id, given.key)
+        return DeletedNodeOutput(key=given.key, edges=len(edges))
+
+    @graph.mutation("delete_edge", "Delete an edge.")
+    def delete_edge(given: EdgeIdInput, context: OperationContext) -> IdOutput:
+        writing.delete_edge(context.transaction, given.id)
+        return IdOutput(id=given.id)
 
     @graph.query("neighbours", "The nodes one edge away.")
     def neighbours(given: NeighboursInput, context: OperationContext) -> KeysOutput:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from app.operations.declare import Group, Json, NothingInput, check_name
-from app.views.queues import by_cause, fingerprint, read_jobs
+from app.views.queues import fingerprint, read_causes
 from storage.engine import jobs
 from storage.engine.errors import PayloadError
 from storage.engine.payload import loads
@@ -86,7 +86,7 @@ class RetryAllInput(Model):
 
     queue: str
     cause: str | None = None
-    """As `queue.dead` gives it: the error without what varies."""
+    """An error, or what `queue.dead` gives: the error without what varies."""
 
 
 class CauseOutput(Model):
@@ -191,18 +191,17 @@ def register(registry: Registry) -> None:
     @group.query("dead", "Why the dead jobs of a queue died, grouped by cause.")
     def dead(given: QueueInput, context: OperationContext) -> CausesOutput:
         with context.database.snapshot() as snapshot:
-            causes = by_cause(read_jobs(snapshot, given.queue, "dead", -1))
+            causes = read_causes(snapshot, given.queue)
         return CausesOutput(causes=[CauseOutput(**asdict(cause)) for cause in causes])
 
     @group.mutation("retryAll", "Queue all dead jobs of a queue anew, or those that died of one cause.")
     def retry_all(given: RetryAllInput, context: OperationContext) -> CountOutput:
-        rows = context.transaction.rows(
-            "SELECT id, last_error FROM _honker_dead WHERE queue = ? ORDER BY id", (given.queue,)
-        )
-        wanted = [job for job, error in rows if given.cause is None or fingerprint(error) == given.cause]
-        for job in wanted:
-            _retry(context, job)
-        return CountOutput(jobs=len(wanted))
+        tx, chosen = context.transaction, None
+        if given.cause is not None:
+            cause = fingerprint(given.cause)
+            rows = tx.rows("SELECT id, last_error FROM _honker_dead WHERE queue = ?", (given.queue,))
+            chosen = [job for job, error in rows if fingerprint(error) == cause]
+        return CountOutput(jobs=jobs.retry_dead(tx, given.queue, chosen, now=context.database.clock()))
 
     @group.mutation("purge", "Delete the dead jobs of a queue for good, or all of its jobs.")
     def purge(given: PurgeInput, context: OperationContext) -> CountOutput:

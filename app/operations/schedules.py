@@ -109,12 +109,13 @@ def register(registry: Registry) -> None:
     def run_now(given: NameInput, context: OperationContext) -> JobOutput:
         tx = context.transaction
         rows = tx.rows(
-            "SELECT queue, payload, priority, max_attempts FROM _honker_scheduler_tasks WHERE name = ?", (given.name,)
+            "SELECT queue, payload, priority, max_attempts, expires_s FROM _honker_scheduler_tasks WHERE name = ?",
+            (given.name,),
         )
         if not rows:
             raise NotFoundError(f"no schedule {given.name!r}")
         ((job,),) = tx.rows(
-            "SELECT honker_enqueue(?1, ?2, NULL, NULL, ?3, ?4, NULL)",
+            "SELECT honker_enqueue(?1, ?2, NULL, NULL, ?3, ?4, ?5)",
             rows[0],
         )
         return JobOutput(id=job)

@@ -18,11 +18,13 @@ from storage.engine.wake import Topic, Waiter
 from storage.projections.projection import Projection
 from sync.durable import caller
 from sync.durable.callee import Callee
+from sync.durable.states import ENDED
 from sync.durable.topics import CALLS, HUB, NODE, RESULTS
 
 MAX_RUNNING = 16
 """Calls of one file that run at once: lanes that are slow do not hold up others, until there are so many of them."""
 SAFETY_POLL_S = 15.0
+ENDED_POLL_S = 1.0
 NEWS: tuple[Topic, ...] = (("link", "status"), ("link", "peers"), ("calls", "placed"))
 """Touched by the link when a session begins: the hub's time may be known now, a peer may be new; and by a new call,
 whose deadline may be the first one.
@@ -53,6 +55,20 @@ def now() -> datetime:
 def wall_ms() -> int:
     """The wall clock in unix milliseconds: on the hub, the hub's time."""
     return int(time.time() * 1000)
+
+
+async def until_ended(db: Database, call_id: str) -> caller.DurableCall:
+    """Return a call that this file asked for, when it has ended."""
+    waiter = db.wake.add([("calls", call_id)])
+    try:
+        while True:
+            waiter.clear()
+            call = await db.read(lambda snapshot: caller.get(snapshot, call_id))
+            if call.state in ENDED:
+                return call
+            await waiter.wait(ENDED_POLL_S)
+    finally:
+        db.wake.remove(waiter)
 
 
 class _Ear:

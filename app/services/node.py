@@ -20,6 +20,7 @@ from storage.reserve import Reserve
 from sync.durable import caller
 from sync.durable.hub_time import HubTime
 from sync.durable.messages import CALLEE, CALLER
+from sync.spoke.status import TOPICS, UPLINK
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -27,20 +28,7 @@ if TYPE_CHECKING:
 
 def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Service]:
     """What runs: projector, the background of the tenant file, the local API, and the uplink when there is a hub."""
-    keep = settings.retention
-    limits = tenant.Retention(
-        Limits(
-            max_age_s=None if keep.max_age_days is None else keep.max_age_days * 86_400,
-            max_count=keep.max_events,
-            max_bytes=keep.max_bytes,
-        ),
-        required=(
-            "projector@spoke",
-            CALLEE,
-            CALLER,
-            *(("uplink@spoke",) if settings.hub.url is not None else ()),
-        ),
-    )
+    limits = retention(settings)
     found: dict[str, Service] = {
         "projector": partial(projector.run, db),
         **tenant.services(db, paths.key_file, limits),
@@ -57,6 +45,22 @@ def services(db: Database, settings: Settings, paths: Paths) -> dict[str, Servic
             durable_calls.hear, db, durable_calls.hub_alone, lambda peer: [caller.results(peer, wall_ms)], hub_time
         )
     return found
+
+
+def retention(settings: Settings) -> tenant.Retention:
+    """How much of the log this node keeps, and who must have read what goes."""
+    keep, hub = settings.retention, settings.hub
+    sent = () if hub.url is None else (UPLINK,)
+    projected = {projection.topic: (projection.consumer,) for projection in projector.PROJECTIONS}
+    return tenant.Retention(
+        Limits(
+            max_age_s=None if keep.max_age_days is None else keep.max_age_days * 86_400,
+            max_count=keep.max_events,
+            max_bytes=keep.max_bytes,
+        ),
+        required=(CALLEE, CALLER, *sent),
+        awaited={topic: (*projected.get(topic, ()), *sent) for topic in (*TOPICS, *hub.streams)},
+    )
 
 
 async def keep_link(db: Database, settings: Settings, paths: Paths, hub_time: HubTime, stop: asyncio.Event) -> None:

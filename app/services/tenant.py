@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,11 @@ class UnknownTaskError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much of each stream is kept, and who must have read what goes."""
+    """How much of each stream is kept, and who must have read what goes (`storage.maintenance.cut_log`)."""
 
     limits: Limits
     required: tuple[str, ...]
+    awaited: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def handlers(db: Database, key_file: Path, retention: Retention | None = None) -> dict[str, Handler]:
@@ -60,7 +61,7 @@ def handlers(db: Database, key_file: Path, retention: Retention | None = None) -
     def maintain(payload: Mapping[str, Any]) -> dict[str, int]:
         task = payload.get("task")
         if task == LOG_TASK:
-            return {} if retention is None else cut_log(db, retention.limits, retention.required)
+            return {} if retention is None else cut_log(db, retention.limits, retention.required, retention.awaited)
         if task != CLEAN_UP_TASK:
             raise UnknownTaskError(f"queue maintenance knows no task {task!r}")
         return clean_up(db, int(payload.get("olderThanDays", 90)))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.actions import ActionParseResult
@@ -30,6 +30,9 @@ from app.views.times import FORMATS, TimeFormat, when
 from storage.engine import ClosedError, Database, EngineError, ReadOnlyError
 from sync.spoke.status import read_status
 
+if TYPE_CHECKING:
+    from app.services.outputs import Calling
+
 log = logging.getLogger("spoke.tui")
 
 REPAINT_S = 0.25
@@ -48,6 +51,7 @@ class SpokeApp(App[None]):
         daemon_running: asks whether some process runs the services.
         operate: executes an operation and returns its output (`app.services.operating`), on a thread; None: nothing
             can be changed from here.
+        calling: what can be called, and calling it with its outputs as they come; None: nothing.
         appearance: theme, keys, ASCII, as the configuration says.
         read_only: no verb that writes.
         hub_dir: the files of the hub, when this machine is one.
@@ -87,7 +91,9 @@ class SpokeApp(App[None]):
     .failed #body { display: none; }
     .loading #tabs { text-style: italic; }
     Toast { border: none; padding: 0 1; margin: 0; }
+    .ascii LineList { scrollbar-size-vertical: 0; }
     Screen { hatch: none; }
+    .ascii LineList, .ascii VerticalScroll { scrollbar-size-vertical: 0; }
     """
     ENABLE_COMMAND_PALETTE = False
 
@@ -99,6 +105,7 @@ class SpokeApp(App[None]):
         service: Service | None = None,
         daemon_running: Callable[[], bool] = lambda: False,
         operate: Callable[[str, Any], Any] | None = None,
+        calling: Calling | None = None,
         appearance: Appearance | None = None,
         read_only: bool = False,
         hub_dir: Path | None = None,
@@ -116,6 +123,7 @@ class SpokeApp(App[None]):
         self.read_only = read_only
         self.hub_dir = hub_dir
         self.log_file = log_file
+        self.calling = calling
         self.now_ms = now_ms
         self.debounce_s = debounce_s
         self.animation_level = "none"
@@ -185,13 +193,14 @@ class SpokeApp(App[None]):
         finally:
             self.reload()
 
-    def copy(self, text: str) -> None:
-        """Copy by OSC-52, which works over ssh, and keep a file where the terminal does not know it."""
+    def copy(self, text: str, *, secret: bool = False) -> None:
+        """Copy by OSC-52, which works over ssh; a file keeps it for terminals that do not know that, but no secret."""
         if not text:
             self.notify("nothing to copy: the list is empty")
             return
         self.copy_to_clipboard(text)
-        self.notify(f"copied {count(len(text))} characters{keep_copy(text, os.environ)}")
+        kept = "; a secret is kept in no file" if secret else keep_copy(text, os.environ)
+        self.notify(f"copied {count(len(text))} characters{kept}")
 
     async def write_file(self, path: Path, make: Callable[[], str]) -> None:
         """Make a text and write it to a new file, off the event loop; says where, or why not."""

@@ -67,14 +67,15 @@ class FieldLine(Vertical):
     """A field: label, what edits it, and below them a note that is seen while it has the keys, or is wrong."""
 
     DEFAULT_CSS = """
-    FieldLine { height: auto; }
+    FieldLine { height: 1; }
+    FieldLine.here, FieldLine.wrong { height: auto; }
     FieldLine > Horizontal { height: 1; }
     FieldLine .label { width: 24; }
-    FieldLine Input { width: 1fr; }
+    FieldLine Input { width: 1fr; height: 1; }
     FieldLine .note { height: auto; padding: 0 0 0 24; color: $text-muted; display: none; }
     FieldLine.wrong .note { display: block; color: $text-error; }
-    FieldLine:focus-within .note { display: block; }
-    FieldLine:focus-within .label { text-style: bold; }
+    FieldLine.here .note { display: block; }
+    FieldLine.here .label { text-style: bold; }
     """
 
     def __init__(self, field: Field, text: str, *, ascii_only: bool) -> None:
@@ -172,6 +173,8 @@ class FormScreen(ModalScreen[Any]):
         self._submit = submit
         self._verb = verb
         self._about = note
+        self._lines: list[FieldLine] = []
+        self._here: FieldLine | None = None
         self._busy = False
 
     @property
@@ -187,7 +190,8 @@ class FormScreen(ModalScreen[Any]):
             yield Static(safe(self._about, ascii_only=plain), id="form-note", markup=False)
         with VerticalScroll(can_focus=False):
             for field, text in zip(self._form.fields, self._form.texts, strict=True):
-                yield FieldLine(field, text, ascii_only=plain)
+                self._lines.append(FieldLine(field, text, ascii_only=plain))
+                yield self._lines[-1]
         yield Static("", id="form-problem", markup=False)
         keys = f" ctrl+s {self._verb}  esc cancel  tab next  ctrl+o editor  * must be given"
         yield Static(keys, id="form-keys", markup=False)
@@ -198,10 +202,6 @@ class FormScreen(ModalScreen[Any]):
         lines = self._shown()
         first = next((one for one in lines if one.field.required and not one.text), lines[0])
         first.edit.focus()
-
-    @property
-    def _lines(self) -> list[FieldLine]:
-        return list(self.query(FieldLine))
 
     def _shown(self) -> list[FieldLine]:
         return [line for line in self._lines if line.display]
@@ -222,7 +222,11 @@ class FormScreen(ModalScreen[Any]):
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Keep the field and its note in sight."""
         line = self._line_of(event.widget)
+        if self._here is not None:
+            self._here.remove_class("here")
+        self._here = line
         if line is not None:
+            line.add_class("here")
             self.call_after_refresh(lambda: line.scroll_visible(animate=False))
 
     def on_input_changed(self, event: Input.Changed) -> None:

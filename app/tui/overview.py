@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from app.tui.sessions import SessionsView
 from app.views.link import link_details
-from app.views.overview import Overview, read_overview
+from app.views.overview import Overview, copy_lines, read_overview
 from app.views.sessions import SessionRow
 from app.views.text import count, of
 from storage.engine import Snapshot
@@ -58,6 +58,7 @@ def facts(found: Overview, now_ms: int, *, running: bool) -> list[str]:
         f"{of(found.sessions, 'session')} ({count(found.active_sessions)} active), {of(found.calls, 'call')},"
         f" {of(found.events, 'event')}, {found.size_bytes / 1e6:.1f} MB",
     ]
+    lines += copy_lines(found, now_ms)
     if found.rejects:
         lines.append(f"! {of(found.rejects, 'event')} not of the stream's kind: spoke status")
     return lines

@@ -27,7 +27,7 @@ class Place:
     def make(self) -> View:
         """The screen."""
         view = _import(self.target)()
-        view.place = self.name
+        view.place = view.crumb = self.name
         return view
 
 
@@ -65,15 +65,25 @@ def _column(sql: str) -> Callable[[Snapshot], list[str]]:
 PLACES: tuple[Place, ...] = (
     Place("overview", "1", "Overview", "app.tui.overview:OverviewView"),
     Place("sessions", "2", "Sessions", "app.tui.sessions:SessionsView"),
+    Place("graphs", "3", "Graphs", "app.tui.graphs:GraphsView"),
     Place("streams", "4", "Streams", "app.tui.streams:StreamsView"),
     Place("queues", "5", "Queues", "app.tui.queues:QueuesView"),
+    Place("sync", "6", "Sync", "app.tui.sync:SyncView"),
+    Place("operations", "7", "Ops", "app.tui.operations:OperationsView"),
+    Place("secrets", "8", "Secrets", "app.tui.secrets:SecretsView"),
     Place("schedules", "9", "Cron", "app.tui.schedules:SchedulesView"),
     Place("logs", "0", "Logs", "app.tui.logs:LogsView"),
+    Place("hub", "H", "Hub", "app.tui.hub:HubView", hub=True),
 )
 """In the order of the tab bar."""
+SHORT = 4
+"""Letters of a tab where not all fit."""
 
 NOUNS: tuple[Noun, ...] = (
     Noun("session", "app.tui.session:SessionView", _column("SELECT id FROM sessions ORDER BY position DESC LIMIT 500")),
+    Noun("graph", "app.tui.graph:GraphView", _column("SELECT id FROM graphs ORDER BY rowid DESC LIMIT 500")),
+    Noun("operation", "app.tui.operations:OperationView", lambda _: []),
+    Noun("secret", "app.tui.secrets:SecretView", _column("SELECT key FROM nodes WHERE graph_id = 'secrets' LIMIT 500")),
     Noun("stream", "app.tui.streams:StreamView", _column("SELECT DISTINCT topic FROM _honker_stream ORDER BY topic")),
     Noun(
         "queue",
@@ -94,14 +104,13 @@ def noun(name: str) -> Noun | None:
 
 
 def tab_bar(lit: str | None, width: int, *, hub: bool) -> str:
-    """The tabs, the one that is shown in brackets; those that do not fit are reached by their key, `:` or ctrl+p."""
-    line = ""
-    for one in PLACES:
-        if one.hub and not hub:
-            continue
-        text = f"{one.key} {one.title}" if one.key else one.title
-        text = f"[{text}]" if one.name == lit else f" {text} "
-        if len(line) + len(text) > width:
-            break
-        line += text
-    return line
+    """The tabs, the one that is shown in brackets; where not all fit, the others have their first letters alone."""
+    shown = [one for one in PLACES if hub or not one.hub]
+    full = "".join(f"[{_tab(one)}]" if one.name == lit else f" {_tab(one)} " for one in shown)
+    if len(full) <= width:
+        return full
+    return "".join(f"[{_tab(one)}]" if one.name == lit else f" {_tab(one)[: 2 + SHORT]}" for one in shown)
+
+
+def _tab(one: Place) -> str:
+    return f"{one.key} {one.title}" if one.key else one.title

@@ -24,7 +24,7 @@ from app.views.queues import (
     JobRow,
     JobState,
     QueueRow,
-    by_cause,
+    read_causes,
     read_job,
     read_jobs,
     read_queues,
@@ -39,12 +39,15 @@ class DeskView(TableView[Any]):
     """What the screens here share: verbs that change jobs."""
 
     async def change(self, operation: str, values: Sequence[dict[str, Any]], told: str) -> None:
-        """Execute an operation for each value and say how it went; the first error is said, the rest goes on."""
+        """Execute an operation for each value and say how it went; the first error is said, the rest goes on.
+
+        What found nothing to change any more (a job that was done meanwhile) is not counted.
+        """
         done, problem = 0, ""
         for value in values:
             try:
-                await self.spoke.operate(operation, value)
-                done += 1
+                outcome = await self.spoke.operate(operation, value)
+                done += outcome.get("done", True)
             except (CallFailed, EngineError) as error:
                 problem = problem or str(error)
         self.table.mark(set())
@@ -250,7 +253,7 @@ class CausesView(DeskView):
 
     def read(self, snapshot: Snapshot) -> Sequence[Cause]:
         """The causes."""
-        return by_cause(read_jobs(snapshot, self._queue, "dead", -1))
+        return read_causes(snapshot, self._queue)
 
     def key(self, row: Cause) -> object:
         """The error without what varies."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -57,7 +58,7 @@ class Call:
 def read_calls(snapshot: Snapshot, graph_id: str) -> list[Call]:
     """The calls of a session (or of the graph `calls`), in the order of the log."""
     rows = snapshot.rows("SELECT attributes FROM nodes WHERE graph_id = ? ORDER BY rowid", (graph_id,))
-    return [_call(_decoder.decode(row[0])) for row in rows]
+    return [decode_call(row[0]) for row in rows]
 
 
 def call_attributes(snapshot: Snapshot, graph_id: str, request_id: str) -> dict[str, Any] | None:
@@ -69,8 +70,10 @@ def call_attributes(snapshot: Snapshot, graph_id: str, request_id: str) -> dict[
     return found
 
 
-def _call(found: _Attributes) -> Call:
-    started, completed = _milliseconds(found.started_at), _milliseconds(found.completed_at)
+def decode_call(attributes: str) -> Call:
+    """The call that a node of a call graph is, from the JSON text of its attributes."""
+    found = _decoder.decode(attributes)
+    started, completed = milliseconds(found.started_at), milliseconds(found.completed_at)
     lasted = found.duration_ms
     if lasted is None and started is not None and completed is not None:
         lasted = completed - started
@@ -87,11 +90,64 @@ def _call(found: _Attributes) -> Call:
     )
 
 
-def _milliseconds(timestamp: str | None) -> float | None:
-    """A time as events carry it; a foreign program's text that is no time counts as unknown."""
+def milliseconds(timestamp: str | None) -> float | None:
+    """A time as events carry it, unix milliseconds; a foreign program's text that is no time counts as unknown."""
     if timestamp is None:
         return None
     try:
         return datetime.fromisoformat(timestamp).timestamp() * 1000
     except (ValueError, OverflowError):
         return None
+
+
+class CallReader:
+    """The calls of a graph, read again and again: only what is new or had no outcome yet is read and decoded."""
+
+    def __init__(self, graph_id: str) -> None:
+        self._graph_id = graph_id
+        self._forget()
+
+    def _forget(self) -> None:
+        self._calls: list[Call] = []
+        self._index: dict[str, int] = {}
+        self._open: set[str] = set()
+        self._last = 0
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """What was read last, in the order of the log."""
+        return self._calls
+
+    def read(self, snapshot: Snapshot) -> list[Call] | None:
+        """All calls in the order of the log, a list of its own; None when nothing changed since the last time."""
+        known = snapshot.rows(
+            "SELECT count(*) FROM nodes WHERE graph_id = ? AND rowid <= ?", (self._graph_id, self._last)
+        )[0][0]
+        if known != len(self._calls):  # the rows were made anew
+            self._forget()
+        changed = self._last == 0
+        for call in self._closed(snapshot):
+            self._calls[self._index[call.request_id]] = call
+            self._open.discard(call.request_id)
+            changed = True
+        for rowid, attributes in snapshot.rows(
+            "SELECT rowid, attributes FROM nodes WHERE graph_id = ? AND rowid > ? ORDER BY rowid",
+            (self._graph_id, self._last),
+        ):
+            call = decode_call(attributes)
+            self._index[call.request_id] = len(self._calls)
+            self._calls.append(call)
+            if not call.ended:
+                self._open.add(call.request_id)
+            self._last, changed = rowid, True
+        return list(self._calls) if changed else None
+
+    def _closed(self, snapshot: Snapshot) -> list[Call]:
+        """The calls that had no outcome and have one now."""
+        if not self._open:
+            return []
+        rows = snapshot.rows(
+            "SELECT attributes FROM nodes WHERE graph_id = ? AND key IN (SELECT value FROM json_each(?))",
+            (self._graph_id, json.dumps(sorted(self._open))),
+        )
+        return [call for (attributes,) in rows if (call := decode_call(attributes)).ended]

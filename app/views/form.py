@@ -18,8 +18,8 @@ from app.views.form_field import GIVEN, Field, field_of, read_text, text_of
 from app.views.form_schema import resolve
 from app.views.form_text import NULL, dumps, same
 
-MAX_FIELDS = 200
-"""An object with more properties than this is edited as JSON."""
+MAX_FIELDS = 60
+"""What would make more fields than this is edited as JSON: first the groups, then the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,8 @@ def build(schema: object, value: Mapping[str, Any] | None = None) -> Form:
     """
     top = resolve(schema, schema)
     fields = list(_object(top, schema, (), value)) if _has_fields(top) else []
+    if len(fields) > MAX_FIELDS:
+        fields = list(_object(top, schema, (), value, groups=False))
     if not fields:
         whole = Field(path=(), kind="json", required=False, hint="JSON")
         return Form((whole,), ("" if value is None else dumps(value),))
@@ -158,7 +160,13 @@ def _has_fields(schema: Mapping[str, Any]) -> bool:
 
 
 def _object(
-    schema: Mapping[str, Any], root: object, path: tuple[str, ...], value: object, *, inside: bool = False
+    schema: Mapping[str, Any],
+    root: object,
+    path: tuple[str, ...],
+    value: object,
+    *,
+    inside: bool = False,
+    groups: bool = True,
 ) -> Iterator[tuple[Field, str]]:
     """The fields of an object's properties, each with its text; `group` is 0 for those of a group, for now."""
     given: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
@@ -169,7 +177,7 @@ def _object(
         field = replace(field_of(raw, root, (*path, name), required=name in required), group=within)
         has, item = name in given, given.get(name)
         inner = resolve(raw, root) if field.kind == "group" else {}
-        if field.kind == "group" and not inside and _has_fields(inner) and _holds(field, has, item):
+        if field.kind == "group" and groups and not inside and _has_fields(inner) and _holds(field, has, item):
             begun = GIVEN if value is None and field.required and not field.nullable else ""
             yield field, NULL if has and item is None else GIVEN if has else begun
             yield from _object(inner, root, (*path, name), item, inside=True)

@@ -83,7 +83,7 @@ def field_of(schema: object, root: object, path: tuple[str, ...], *, required: b
         required=required,
         nullable=nullable,
         description=_text(outer.get("description") or one.get("description")),
-        hint=_hint(kind, items, one, found, limits),
+        hint=_hint(kind, items, found, limits, bare=bare),
         default=default,
         choices=_choice_texts(values) if kind == "choice" else (),
         values=values if kind == "choice" else (),
@@ -205,13 +205,15 @@ _WORDS: dict[Kind, str] = {
 }
 
 
-def _hint(kind: Kind, items: Kind, schema: Mapping[str, Any], found: list[Mapping[str, Any]], limits: Limits) -> str:
+def _hint(kind: Kind, items: Kind, found: list[Mapping[str, Any]], limits: Limits, *, bare: bool) -> str:
     words = [_WORDS[kind]]
     if kind == "list":
         words = [f"{_WORDS[items]}s, with commas between"] if items != "text" else ["texts, with commas between"]
     elif kind == "json":
         kinds = sorted({type_of(one) or "anything" for one in found[:MAX_STEPS]})
-        words = [f"JSON: {' or '.join(kinds)}"] if kinds and kinds != ["anything"] else ["JSON or text"]
+        anything = not kinds or "anything" in kinds or len(kinds) > 3
+        known = "any JSON" if anything else f"JSON: {' or '.join(one for one in kinds if not bare or one != 'string')}"
+        words = [f"text, or {known}" if bare else known]
     elif kind == "text" and limits.format in FORMATS:
         words = [FORMATS[limits.format][1]]
     low, high = limits.minimum, limits.maximum

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.views.overview import copy_line
+from app.views.text import count, of, safe
+from storage.copies import RestoredNote, restored_from
 from storage.engine import Snapshot
 from storage.identity.devices import Device, list_devices
 from storage.identity.join_tokens import JoinToken, list_join_tokens
@@ -105,6 +108,8 @@ class HubStatus:
     events: int
     gaps: int
     quarantined: int
+    restored: RestoredNote | None = None
+    """What its files are a copy of, when they are one."""
 
 
 def read_hub(directory: Path) -> HubStatus:
@@ -113,6 +118,7 @@ def read_hub(directory: Path) -> HubStatus:
     with _system(directory) as system:
         facts: dict[str, str] = dict(system.rows("SELECT name, value FROM hub_facts"))
         ((tenants,),) = system.rows("SELECT count(*) FROM organizations")
+        restored = restored_from(system, "hub_facts")
     streams = [stream for spoke in spokes for stream in spoke.streams]
     return HubStatus(
         pid=holder(directory / "hub.lock"),
@@ -124,7 +130,25 @@ def read_hub(directory: Path) -> HubStatus:
         events=sum(spoke.events for spoke in spokes),
         gaps=sum(stream.gaps for stream in streams),
         quarantined=sum(stream.quarantined for stream in streams),
+        restored=restored,
     )
+
+
+def hub_lines(found: HubStatus, now_ms: int) -> list[str]:
+    """A hub in words, a line each; what wants attention says where to look."""
+    where = f" on {safe(found.address)}" if found.address else ""
+    lines = [
+        f"hub        process {found.pid}{where}" if found.pid is not None else "hub        not running: spoke hub run",
+        f"holds      {of(found.tenants, 'tenant')}, {of(found.spokes, 'spoke')} ({count(found.connected)} connected),"
+        f" {of(found.events, 'event')}",
+    ]
+    if found.restored is not None:
+        lines.append(copy_line(found.restored, now_ms))
+    if found.gaps:
+        lines.append(f"attention  {of(found.gaps, 'gap')} that nobody can fill: spoke hub gaps")
+    if found.quarantined:
+        lines.append(f"attention  {of(found.quarantined, 'event')} that cannot be read: spoke hub rejected")
+    return lines
 
 
 def read_contents(directory: Path) -> HubContents:

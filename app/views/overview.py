@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.views.sessions import SessionRow, list_sessions
+from app.views.text import date, safe, since
+from storage.copies import BackupNote, RestoredNote, last_backup, restored_from
 from storage.engine import Snapshot
+from sync.link.errors import IdentityConflictError
 from sync.spoke.status import LinkStatus, read_status
 
 RECENT = 20
@@ -25,6 +28,10 @@ class Overview:
     """Events that are in no row because they are not of their stream's kind."""
     size_bytes: int
     recent: tuple[SessionRow, ...]
+    backup: BackupNote | None = None
+    """The last one made of this file."""
+    restored: RestoredNote | None = None
+    """What this file is a copy of, when it is one."""
 
 
 def read_overview(snapshot: Snapshot) -> Overview:
@@ -47,4 +54,26 @@ def read_overview(snapshot: Snapshot) -> Overview:
         rejects=row[5],
         size_bytes=pages * page_size,
         recent=tuple(list_sessions(snapshot, RECENT)),
+        backup=last_backup(snapshot),
+        restored=restored_from(snapshot),
     )
+
+
+def copy_line(copy: RestoredNote, now_ms: int) -> str:
+    """What a file was restored from."""
+    made = f"{date(copy.copy_ms)} UTC on {safe(copy.host)}"
+    return f"restored   {since(copy.at_ms, now_ms)} from a backup of {made}: {safe(copy.source)}"
+
+
+def copy_lines(found: Overview, now_ms: int) -> list[str]:
+    """What the file knows of its copies: that it is one, what follows from that, and the last backup."""
+    lines = []
+    if found.restored is not None:
+        lines.append(copy_line(found.restored, now_ms))
+        if found.link.error_code == IdentityConflictError.code:
+            lines.append("           The hub knows a later life of this node. If the machine that the backup is of")
+            lines.append("           still runs, make this one a node of its own: spoke reidentify. If it does not,")
+            lines.append("           this one is let in when the other was silent for 10 minutes; nothing is lost.")
+    if found.backup is not None:
+        lines.append(f"backup     {since(found.backup.at_ms, now_ms)}: {safe(found.backup.file)}")
+    return lines

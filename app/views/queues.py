@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -15,9 +16,13 @@ GLYPHS: dict[JobState, str] = {"ready": "…", "delayed": "◷", "running": "▶
 ASCII_GLYPHS: dict[JobState, str] = {"ready": ".", "delayed": "d", "running": ">", "dead": "x"}
 JOBS_SHOWN = 5_000
 """A list of jobs holds the newest of so many: a backlog of millions is counted, not listed."""
+ERROR_READ = 4_000
+"""Of an error so many characters are read to tell its cause."""
 SQL_STATE = "CASE WHEN state = 'processing' THEN 'running' WHEN run_at > unixepoch() THEN 'delayed' ELSE 'ready' END"
 _VARIABLE = re.compile(
-    r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{12,}\b|(?:/[\w.@~+-]+){2,}|'[^']*'|\"[^\"]*\"|\d+(?:\.\d+)*",
+    r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}"
+    r"|\b(?![a-f]?\d+\b)[0-9a-f]{12,}\b"  # not E1234567890123 (a code), nor a number, which may have a fraction
+    r"|(?:/[\w.@~+-]+){2,}|'[^']*'|\"[^\"]*\"|\d+(?:\.\d+)*",
     re.IGNORECASE,
 )
 
@@ -119,18 +124,33 @@ def read_job(snapshot: Snapshot, job: int) -> tuple[JobRow, str]:
 def fingerprint(error: str | None) -> str:
     """An error with what varies from job to job taken out: numbers, ids, paths, quoted texts; its first line.
 
+    What it returns is its own fingerprint.
+
     >>> fingerprint("E42: no file '/a/b' after 1.5 s")
     'E#: no file # after # s'
     """
-    lines = (error or "").strip().splitlines()
-    return _VARIABLE.sub("#", lines[0][:400]) if lines else "(no error was given)"
+    lines = (error or "")[:ERROR_READ].strip().splitlines()
+    return _VARIABLE.sub("#", lines[0][:400]).strip() if lines else "(no error was given)"
 
 
-def by_cause(jobs: list[JobRow]) -> list[Cause]:
-    """Dead jobs grouped by what they died of, the most frequent first. `jobs`: the newest first."""
-    groups: dict[str, list[JobRow]] = {}
-    for job in jobs:
-        if job.state == "dead":
-            groups.setdefault(fingerprint(job.error), []).append(job)
-    causes = [Cause(error, len(group), group[0].at_ms or 0, group[0].id) for error, group in groups.items()]
-    return sorted(causes, key=lambda cause: (-cause.jobs, cause.error))
+def read_causes(snapshot: Snapshot, queue: str) -> list[Cause]:
+    """What all dead jobs of a queue died of, the most frequent first; payloads are not read, errors not kept."""
+    rows = snapshot.rows(
+        "SELECT substr(last_error, 1, ?), id, died_at * 1000 FROM _honker_dead WHERE queue = ? ORDER BY id DESC",
+        (ERROR_READ, queue),
+    )
+    return by_cause(rows)
+
+
+def by_cause(dead: Iterable[tuple[str | None, int, int]]) -> list[Cause]:
+    """Dead jobs (error, id, when it died) grouped by what they died of, the most frequent first.
+
+    `newest_ms` and `example` of a cause are those of the job that died last; of several, of the first that is given.
+    """
+    causes: dict[str, tuple[int, int, int]] = {}
+    for error, job, died_ms in dead:
+        cause = fingerprint(error)
+        jobs, newest_ms, example = causes.get(cause, (0, -1, job))
+        causes[cause] = (jobs + 1, died_ms, job) if died_ms > newest_ms else (jobs + 1, newest_ms, example)
+    found = [Cause(cause, *of_it) for cause, of_it in causes.items()]
+    return sorted(found, key=lambda cause: (-cause.jobs, cause.error))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Set
 
-from app.views.calls import Call
 from app.views.sessions import SessionRow
 from app.views.text import clip, date, duration, fit, of, safe
-from app.views.waterfall import ASCII_GLYPHS, GLYPHS, header, layout, name_width, render_row
+from app.views.waterfall import ASCII_GLYPHS, GLYPHS, CallTree, fall_of, header, name_width, render_row
 
 _GLYPH_OF = {"active": "running", "completed": "completed", "failed": "failed", "aborted": "aborted"}
 
@@ -26,23 +25,53 @@ def session_line(row: SessionRow, width: int, *, ascii_only: bool = False) -> st
     return clip(line + safe(row.title, ascii_only=ascii_only), width, ellipsis="~" if ascii_only else "…")
 
 
-def title_line(row: SessionRow, calls: Sequence[Call], width: int, *, ascii_only: bool = False) -> str:
-    """What stands above a waterfall."""
-    failed = sum(call.status == "failed" for call in calls)
-    running = sum(not call.ended for call in calls)
-    facts = [f"session {row.id[:8]}", row.status, of(len(calls), "call")]
-    facts += [f"{running} running"] if running else []
-    facts += [f"{failed} failed"] if failed else []
+def session_json(row: SessionRow) -> dict[str, object]:
+    """A session as `--json` prints it; times are unix milliseconds."""
+    return {
+        "sessionId": row.id,
+        "title": row.title,
+        "source": row.source,
+        "status": row.status,
+        "startedAt": row.started_ms,
+        "endedAt": row.ended_ms,
+        "callCount": row.calls,
+        "failedCount": row.failed,
+        "runningCount": row.running,
+    }
+
+
+def state_line(row: SessionRow, tree: CallTree, dot: str = " · ") -> str:
+    """A session in a few words: id, how it stands, calls, how many run and failed."""
+    facts = [f"session {row.id[:8]}", row.status, of(len(tree.calls), "call")]
+    facts += [f"{tree.open} running"] if tree.open else []
+    facts += [f"{len(tree.failed)} failed"] if tree.failed else []
+    return dot.join(facts)
+
+
+def title_line(row: SessionRow, tree: CallTree, width: int, *, ascii_only: bool = False) -> str:
+    """What stands above a waterfall: how the session stands, and its title."""
     dot = " - " if ascii_only else " · "
-    return fit(dot.join([*facts, safe(row.title, ascii_only=ascii_only)]), width, ellipsis="~" if ascii_only else "…")
+    return fit(
+        state_line(row, tree, dot) + dot + safe(row.title, ascii_only=ascii_only),
+        width,
+        ellipsis="~" if ascii_only else "…",
+    )
 
 
 def waterfall_lines(
-    row: SessionRow, calls: Sequence[Call], now_ms: float, width: int, *, ascii_only: bool = False
+    row: SessionRow,
+    tree: CallTree,
+    now_ms: float,
+    width: int,
+    *,
+    folded: Set[str] = frozenset(),
+    critical: Set[str] = frozenset(),
+    ascii_only: bool = False,
 ) -> list[str]:
     """A whole session as text."""
-    fall = layout(calls, now_ms)
+    fall = fall_of(tree, now_ms, folded, critical=critical)
     names = name_width(fall, width)
-    lines = [title_line(row, calls, width, ascii_only=ascii_only), header(fall, names, width)]
+    title = title_line(row, tree, width, ascii_only=ascii_only)
+    lines = [title, header(fall, names, width, ascii_only=ascii_only)]
     lines += [render_row(item, fall, names, width, ascii_only=ascii_only) for item in fall.rows]
     return [line.rstrip() for line in lines]

@@ -47,6 +47,21 @@ class SessionRow:
         return self.ended_ms - self.started_ms
 
 
+def read_session(snapshot: Snapshot, session_id: str) -> SessionRow:
+    """The session of that whole id, without counting its calls (0): for who reads them anyway.
+
+    Raises:
+        NoSuchSessionError: there is none.
+    """
+    rows = snapshot.rows(
+        "SELECT id, title, source, status, started_at, ended_at, created_at * 1000, 0, 0, 0 FROM sessions WHERE id = ?",
+        (session_id,),
+    )
+    if not rows:
+        raise NoSuchSessionError(f"no session {session_id!r}")
+    return SessionRow(*rows[0])
+
+
 def list_sessions(snapshot: Snapshot, limit: int = 1_000, offset: int = 0) -> list[SessionRow]:
     """The newest sessions first."""
     rows = snapshot.rows(f"{SQL_SESSIONS} ORDER BY s.position DESC LIMIT ? OFFSET ?", (limit, offset))

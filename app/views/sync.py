@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from app.views.generations import GenerationRow, read_generations
 from app.views.text import count, of, safe
 from storage.engine import Snapshot
+from sync.logs.verifying import Verified, verify
 from sync.spoke.status import LinkStatus, read_status
 
 
@@ -57,6 +58,24 @@ def read_refusals(snapshot: Snapshot) -> list[RefusalRow]:
         RefusalRow(topic, offset, code, detail, at_ms, key, None if payload is None else _text(payload))
         for topic, offset, code, detail, at_ms, key, payload in rows
     ]
+
+
+def read_verified(snapshot: Snapshot) -> list[Verified]:
+    """Recompute the hashes of every log from its events, and compare; reads all of them."""
+    hub_id = read_status(snapshot).hub_id
+    topics = [str(topic) for (topic,) in snapshot.rows("SELECT DISTINCT topic FROM link_generations")]
+    return [verify(snapshot, topic, hub_id) for topic in topics]
+
+
+def verified_line(one: Verified) -> str:
+    """What came of comparing a log."""
+    words = {
+        "same": f"same as what the hub acknowledged, up to {count(one.hub_offset or 0)}",
+        "differs": f"DIFFERS from what the hub acknowledged at {count(one.hub_offset or 0)}",
+        "unknown": "the hub's word is not known, or too old to be compared",
+    }[one.hub]
+    line = f"{safe(one.topic):<16} {of(one.events, 'event')}, hashes compared: {count(one.notes)}; {words}"
+    return line + (f"; first difference at {count(one.differs_at)}" if one.differs_at is not None else "")
 
 
 def advice(state: SyncState, *, running: bool) -> list[Advice]:

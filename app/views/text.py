@@ -112,6 +112,20 @@ def of(number: int, thing: str) -> str:
     return f"{count(number)} {thing}{'' if number == 1 else 's'}"
 
 
+def size(number: int) -> str:
+    """A number of bytes, decimal units.
+
+    >>> size(999), size(1_234), size(12_345_678), size(3_200_000_000)
+    ('999 B', '1.2 kB', '12.3 MB', '3.2 GB')
+    """
+    if number < 1_000:
+        return f"{number} B"
+    for factor, unit in ((1e9, "GB"), (1e6, "MB")):
+        if number >= factor:
+            return f"{number / factor:.1f} {unit}"
+    return f"{number / 1e3:.1f} kB"
+
+
 def clock(at_ms: int, zone: tzinfo = UTC) -> str:
     """A time of day with milliseconds."""
     return datetime.fromtimestamp(at_ms / 1000, zone).strftime("%H:%M:%S.%f")[:-3]
@@ -129,3 +143,31 @@ def count(number: int) -> str:
     '1 234 567'
     """
     return f"{number:,}".replace(",", " ")
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Break one line of safe text into lines of at most `width` cells, at spaces where there are any.
+
+    >>> wrap("a long line", 6), wrap("宽字符", 4), wrap("", 4)
+    (['a long', 'line'], ['宽字', '符'], [''])
+    """
+    lines: list[str] = []
+    start, narrow = 0, text.isascii()
+    while True:
+        end = min(start + width, len(text)) if narrow else _reach(text, start, width)
+        if end == len(text):
+            return [*lines, text[start:]]
+        space = text.rfind(" ", start + 1, end + 1)
+        end = space if space > 0 else max(end, start + 1)
+        lines.append(text[start:end].rstrip())
+        start = end
+        while start < len(text) and text[start] == " ":
+            start += 1
+
+
+def _reach(text: str, start: int, width: int) -> int:
+    """How far `width` cells reach from `start`."""
+    end = min(start + width, len(text))
+    while end > start and cell_len(text[start:end]) > width:
+        end -= 1
+    return end

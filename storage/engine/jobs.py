@@ -12,7 +12,9 @@ pending jobs. Only with *mixed* priorities in flight jobs of the same priority a
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -311,6 +313,23 @@ def cancel(tx: Transaction, job: int) -> bool:
     removed = tx.changes > 0
     tx.execute("DELETE FROM engine_job_errors WHERE job_id = ?", (job,))
     return removed
+
+
+def retry_dead(tx: Transaction, queue: str, jobs: Sequence[int] | None = None, *, now: float) -> int:
+    """Queue dead jobs of a queue anew, as new jobs that are due now: those given, or all. Returns how many.
+
+    Two statements however many: the writer is not held for a statement a job.
+    """
+    given = None if jobs is None else json.dumps(jobs)
+    wanted = "queue = ?1 AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2)))"
+    tx.execute(
+        "INSERT INTO _honker_live (queue, payload, run_at, priority, max_attempts, created_at)"
+        f" SELECT queue, payload, ?3, priority, max(1, max_attempts), ?3 FROM _honker_dead WHERE {wanted} ORDER BY id",
+        (queue, given, int(now)),
+    )
+    tx.execute(f"DELETE FROM _honker_dead WHERE {wanted}", (queue, given))
+    tx.touch("queue", queue)
+    return tx.changes
 
 
 def get_job(source: Snapshot | Transaction, job: int) -> JobRow | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from storage.backup import backup, backup_name
+from storage.backup import backup, backup_name, backups_before_migration
 from storage.engine import Database, Transaction
 from storage.engine.errors import EngineError
 
@@ -24,6 +24,13 @@ def schema_version(tx: Transaction) -> int:
     return int(tx.rows("PRAGMA user_version")[0][0])
 
 
+def newer(path: str, version: int, latest: int) -> str:
+    """What is said of a file that is too new: both versions, and the copy to go back to, when there is one."""
+    usable = [copy for number, copy in backups_before_migration(path) if number <= latest]
+    back = f"; its copy from before that is {usable[-1]}" if usable else ""
+    return f"schema version {version}, this program knows {latest}{back}"
+
+
 def migrate(db: Database, migrations: Sequence[str]) -> int:
     """Apply the migrations that the file lacks, each in a transaction of its own; returns how many there were.
 
@@ -36,9 +43,9 @@ def migrate(db: Database, migrations: Sequence[str]) -> int:
     """
     version = int(db.query("PRAGMA user_version")[0]["user_version"])
     if version > len(migrations):
-        raise NewerFileError(f"{db.path}: schema version {version}, this program knows {len(migrations)}")
+        raise NewerFileError(f"{db.path}: {newer(db.path, version, len(migrations))}")
     if 0 < version < len(migrations):
-        backup(db, backup_name(db.path, version))
+        backup(db.path, backup_name(db.path, version))
     applied = 0
     for number in range(version + 1, len(migrations) + 1):
         with db.transaction() as tx:

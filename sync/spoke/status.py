@@ -19,6 +19,8 @@ LOGS = ("call-protocol", "session-events")
 """The logs that every node sends; a configuration may name more."""
 TOPICS = (*LOGS, NODE, calls_to(HUB), results_to(HUB))
 """Everything that a node sends, where it lies in its file."""
+UPLINK = "uplink@spoke"
+"""The consumer whose saved offset is how far the hub has a log for good; retention keeps what lies behind it."""
 PAUSED = "link_paused"
 """A fact of this node while somebody wants the link to rest, and the channel that tells of it."""
 

@@ -35,7 +35,7 @@ from sync.spoke.address import check_url
 from sync.spoke.device_keys import DeviceKeys
 from sync.spoke.introduction import Introduced, introduce
 from sync.spoke.reasons import reason_of
-from sync.spoke.status import AGAIN, LOGS, NUDGE, PAUSED, State, note_refusal, write_status
+from sync.spoke.status import AGAIN, LOGS, NUDGE, PAUSED, UPLINK, State, note_refusal, write_status
 from sync.spoke.streams import accepts, sent, topic_of
 from sync.spoke.trust import client_context
 
@@ -44,8 +44,6 @@ log = logging.getLogger("spoke.uplink")
 OPEN_TIMEOUT_S = 10.0
 STOP_GRACE_S = 2.0
 BOOT_BYTES = 16
-CONSUMER = "uplink@spoke"
-"""Its saved offset is how far the hub has a log for good; retention keeps what lies behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +244,7 @@ class Uplink:
         streams = sent(self._streams)
         topics = {name: topic for name, (_, topic) in streams.items()}
         exchange = Exchange([spec for spec, _ in streams.values()], accepts, self._history, Window())
-        outgoing = OutgoingLogs(self._db, met.hub_id, topics, CONSUMER, self._clock_ms, CallMarks(HUB))
+        outgoing = OutgoingLogs(self._db, met.hub_id, topics, UPLINK, self._clock_ms, CallMarks(HUB))
         doubt = doubt_old_calls(HUB, met.time_ms) if met.restored else None
         incoming = IncomingLogs(self._db, HUB, topic_of, clock_ms=self._clock_ms, on_stored=doubt)
         us = await self._db.read(node_id)

@@ -28,6 +28,15 @@ def test_version_help_and_selftest(environment: dict[str, str]) -> None:
     assert report.count("✓") == 9
 
 
+def test_what_it_starts_does_not_inherit_its_own_libraries(environment: dict[str, str]) -> None:
+    seen = spoke(environment, "record", "--", "env").splitlines()
+    assert {
+        name
+        for name in ("SPOKE_EXECUTABLE=", "LD_LIBRARY_PATH=", "_PYI_")
+        if any(each.startswith(name) for each in seen)
+    } == set()
+
+
 class Terminal:
     """`spoke` in tmux, 80x24 unless said otherwise, on a socket of its own."""
 

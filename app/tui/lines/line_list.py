@@ -41,7 +41,6 @@ class LineList(ScrollView, Generic[T], can_focus=True):
 
     DEFAULT_CSS = """
     LineList { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
-    .ascii LineList { scrollbar-size-vertical: 0; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -133,7 +132,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         if not self._loaded:
             self._loaded = True
             self.refresh()
-        before, width = self._rows, self.size.width
+        before, width = self._rows, self._width
         if empty is not None and tuple(empty) != tuple(self._empty):
             self._empty = empty
             self.refresh()
@@ -172,7 +171,12 @@ class LineList(ScrollView, Generic[T], can_focus=True):
     @property
     def _top(self) -> int:
         """Lines that the header takes."""
-        return 0 if self.header_line(self.size.width - 1) is None else 1
+        return 0 if self.header_line(self._width - 1) is None else 1
+
+    @property
+    def _width(self) -> int:
+        """Cells of a line: what the scroll bar leaves."""
+        return self.scrollable_content_region.width
 
     @property
     def _height(self) -> int:
@@ -180,7 +184,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one visible line."""
-        width = self.size.width
+        width = self._width
         top = self._top
         if y < top:
             style = self.rich_style + HEADER
@@ -203,7 +207,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
     def _refresh_line(self, line: int) -> None:
         y = line - self.scroll_offset.y
         if 0 <= y < self._height:
-            self.refresh(Region(0, y + self._top, self.size.width, 1))
+            self.refresh(Region(0, y + self._top, self._width, 1))
 
     def _scroll_to_cursor(self) -> None:
         top, height = self.scroll_offset.y, self._height
@@ -214,7 +218,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
 
     def on_resize(self) -> None:
         """Widths changed: every line is drawn anew."""
-        self.virtual_size = Size(self.size.width, len(self._rows) + self._top)
+        self.virtual_size = Size(self._width, len(self._rows) + self._top)
         self.refresh()
         self._scroll_to_cursor()
 

@@ -553,6 +553,8 @@ def run_examples(
     if name.startswith("hub call"):
         place_a_call(node / "hub")
     session = json.loads(spoke("session", "start", "x", "--json")[1])["sessionId"]
+    if name == "session watch":
+        spoke("session", "end", session)
     script = "\n".join(lines).replace("3f2a", session[:8]).replace(" --follow", " --follow --count 1")
     with ExitStack() as stack:
         if name == "sync now":
@@ -626,7 +628,16 @@ FORBIDDEN = ("textual", "pydantic", "websockets", "cryptography", "sqlalchemy", 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--version"], ["--help"], ["status"], ["session", "list"], ["sync", "status"], ["paths"], ["health", "sync"]],
+    [
+        ["--version"],
+        ["--help"],
+        ["status"],
+        ["session", "list"],
+        ["graph", "list"],
+        ["sync", "status"],
+        ["paths"],
+        ["health", "sync"],
+    ],
 )
 def test_plain_commands_import_nothing_heavy(node: Path, arguments: list[str]) -> None:
     node.mkdir()

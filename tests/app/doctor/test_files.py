@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.checking import check_database
 from app.doctor import files
 from app.doctor.finding import Finding, finding_lines, summary
+from app.paths import Paths
 from storage.tenants import open_tenant_database
 
 MOUNTS = """\
@@ -98,30 +100,25 @@ def test_what_is_private_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("full", [False, True])
 def test_databases(tmp_path: Path, full: bool) -> None:
-    path = tmp_path / "tenant-local.db"
-    assert files.database(path, full=full).level == "ok"
+    paths = Paths(tmp_path, tmp_path / "spoke.toml")
+    path = paths.tenant_db
+
+    def looked() -> list[Finding]:
+        return files.database(path, check_database(paths, path, quick=not full))
+
     db = open_tenant_database(path)
     with db.transaction() as tx:
         for number in range(500):
             tx.execute("INSERT INTO node_facts VALUES (?, ?)", (f"fact {number}", "x" * 500))
-    assert files.database(path, full=full).level == "ok", "beside a program that uses it"
+    assert [one.level for one in looked()] == ["ok"], "beside a program that uses it"
     db.close()
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.seek(4096 * 2)
         file.write(os.urandom(size - 4096 * 4))
-    found = files.database(path, full=full)
-    assert (found.level, bool(found.fix)) == ("problem", True)
+    assert {(one.level, bool(one.fix)) for one in looked()} == {("problem", True)}
     path.write_bytes(b"not a database" * 100)
-    assert files.database(path, full=full).level == "problem"
-
-
-def test_the_write_ahead_log(tmp_path: Path) -> None:
-    path = tmp_path / "x.db"
-    assert files.write_ahead_log(path).level == "ok"
-    with Path(f"{path}-wal").open("wb") as file:
-        file.truncate(files.WAL_BYTES)
-    assert files.write_ahead_log(path).level == "warning"
+    assert [one.level for one in looked()] == ["problem"]
 
 
 def test_findings_as_text() -> None:

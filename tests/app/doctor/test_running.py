@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from app.doctor import examine, network, running
 from app.doctor.finding import Finding
 from app.paths import Paths
 from app.services.local_client import NoDaemonError
-from storage.engine import Database
+from storage.copies import BackupNote
 from sync.hub.certificates import SERVER_FILE, make_certificates, server_context
 from sync.link.errors import DeviceKeyError
 from sync.spoke.status import LinkStatus
@@ -64,16 +63,10 @@ def test_the_link_and_the_clock() -> None:
     assert (late.level, "behind" in late.what) == ("warning", True)
 
 
-def test_backups(tenant: Database) -> None:
-    def look(now_ms: int) -> Finding | None:
-        with tenant.snapshot() as snapshot:
-            return running.backup(snapshot, now_ms)
-
-    assert look(0) is None
-    note = json.dumps({"atMs": 1_000, "file": "/b", "offset": 3})
-    with tenant.transaction() as tx:
-        tx.execute("INSERT INTO node_facts VALUES ('last_backup', ?)", (note,))
-    assert [getattr(look(1_000 + days * 86_400_000), "level", None) for days in (6, 8)] == ["ok", "warning"]
+def test_backups() -> None:
+    note, day = BackupNote(1_000, "/b", 3), 86_400_000
+    assert running.backup(None, 0).level == "ok"
+    assert [running.backup(note, 1_000 + days * day).level for days in (6, 8)] == ["ok", "warning"]
 
 
 def test_keys(tmp_path: Path) -> None:
@@ -214,8 +207,8 @@ def test_a_look_that_hangs_or_fails_is_a_finding() -> None:
 def test_nothing_is_needed_and_nothing_is_made(tmp_path: Path) -> None:
     paths = Paths(tmp_path / "none" / "data", tmp_path / "none" / "spoke.toml")
     found = {one.name: one for one in examine.examine(paths)}
-    assert {"config", "disk", "database", "services", "sqlite"} <= set(found)
-    assert found["config"].level == found["database"].level == "ok"
+    assert {"config", "disk", "services", "sqlite"} <= set(found)
+    assert found["config"].level == "ok"
     assert list(tmp_path.iterdir()) == []
     wrong = Paths(tmp_path / "none", tmp_path / "spoke.toml")
     wrong.config_file.write_text("a = 1\nb = 2\n")

@@ -62,12 +62,31 @@ def test_queues(registry: Registry, tenant: Database) -> None:
         call(registry, tenant, "queue.retry", id=job)
 
 
+def test_dead_jobs_of_one_cause(registry: Registry, tenant: Database) -> None:
+    for error in ("E1: no /a/1/b", "E2: no /a/2/b", "E1: late"):
+        call(registry, tenant, "queue.enqueue", queue="q", payload=None)
+        claimed = tenant.queue("q").claim_one("w")
+        assert claimed is not None
+        assert claimed.fail(error)
+    causes = call(registry, tenant, "queue.dead", queue="q")["causes"]
+    assert [(cause["error"], cause["jobs"]) for cause in causes] == [("E#: no #", 2), ("E#: late", 1)]
+    assert call(registry, tenant, "queue.retryAll", queue="q", cause="E9: no /z/9/z") == {"jobs": 2}
+    assert call(registry, tenant, "queue.retryAll", queue="q", cause="E#: no #") == {"jobs": 0}
+    assert call(registry, tenant, "queue.purge", queue="q") == {"jobs": 1}
+    assert call(registry, tenant, "queue.purge", queue="q", state="all") == {"jobs": 2}
+
+
 def test_schedules(registry: Registry, tenant: Database) -> None:
     call(registry, tenant, "schedule.add", name="n", queue="q", expression="@every 5m", payload={"a": 1})
     (found,) = call(registry, tenant, "schedule.list")["schedules"]
     assert (found["expression"], found["payload"], found["enabled"]) == ("@every 5m", {"a": 1}, True)
     assert call(registry, tenant, "schedule.pause", name="n") == {"done": True}
     assert call(registry, tenant, "schedule.resume", name="n") == {"done": True}
+    with tenant.transaction() as tx:
+        tx.execute("UPDATE _honker_scheduler_tasks SET expires_s = 60")
+    call(registry, tenant, "schedule.runNow", name="n")
+    (job,) = tenant.query("SELECT queue, expires_at - created_at AS s FROM _honker_live")
+    assert (job["queue"], job["s"] in (60, 61)) == ("q", True)  # like a fire of it; whole seconds, rounded up
     assert call(registry, tenant, "schedule.remove", name="n") == {"done": True}
     assert call(registry, tenant, "schedule.remove", name="n") == {"done": False}
     with pytest.raises(ValidationError):
@@ -119,6 +138,19 @@ def test_graphs(registry: Registry, tenant: Database) -> None:
     call(registry, tenant, "graph.index", path="$.size")
     found = call(registry, tenant, "graph.find", graphId=graph, path="$.size", value=98, operator=">=")
     assert [node["key"] for node in found["nodes"]] == ["b", "c"]
+    made = call(registry, tenant, "graph.create", type="t", name="mine")["graphId"]
+    assert tenant.query("SELECT name, status FROM graphs WHERE id = ?", (made,)) == [
+        {"name": "mine", "status": "active"}
+    ]
+    call(registry, tenant, "graph.put_node", graphId=graph, type="n", key="z", attributes={"size": 1})
+    edge = call(registry, tenant, "graph.put_edge", graphId=graph, type="e", source="z", target="a")["id"]
+    call(registry, tenant, "graph.put_edge", graphId=graph, type="e", source="b", target="z")
+    call(registry, tenant, "graph.delete_edge", id=edge)
+    assert call(registry, tenant, "graph.delete_node", graphId=graph, key="z") == {"key": "z", "edges": 1}
+    with pytest.raises(CallFailed, match="no node 'z'"):
+        call(registry, tenant, "graph.delete_node", graphId=graph, key="z")
+    with pytest.raises(CallFailed, match="no edge"):
+        call(registry, tenant, "graph.delete_edge", id=edge)
     for name in ("json", "graphml", "dot", "mermaid"):
         text = call(registry, tenant, "graph.export", graphId=graph, format=name)["text"]
         copy = call(registry, tenant, "graph.import", text=text, format=name)["graphId"]

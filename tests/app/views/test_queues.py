@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.views.queues import JobRow, NoSuchJobError, by_cause, fingerprint, read_job, read_jobs, read_queues
+from app.views.queues import NoSuchJobError, fingerprint, read_causes, read_job, read_jobs, read_queues
 from app.views.schedules import read_locks, read_schedules, upcoming
 from app.views.streams import payload_bytes, read_gaps, read_streams
 from storage.engine import Database
@@ -50,7 +50,7 @@ def test_a_queue_is_counted_by_state(tenant: Database) -> None:
 def test_dead_jobs_are_grouped_by_cause(tenant: Database) -> None:
     fill(tenant)
     with tenant.snapshot() as snapshot:
-        causes = by_cause(read_jobs(snapshot, "mail", "dead"))
+        causes = read_causes(snapshot, "mail")
     assert [(cause.error, cause.jobs) for cause in causes] == [("HTTP # from #", 2), ("no route", 1)]
 
 
@@ -64,14 +64,6 @@ def test_a_fingerprint_is_one_line_and_stable(error: str) -> None:
 @given(st.integers(0, 10**9), st.uuids(), st.from_regex(r"(/[a-z]{1,8}){2,4}", fullmatch=True))
 def test_what_varies_is_no_cause(number: int, job: object, path: str) -> None:
     assert fingerprint(f"job {job} failed after {number} s: {path}") == "job # failed after # s: #"
-
-
-@given(st.lists(st.tuples(st.sampled_from(["a 1", "a 2", "b"]), st.integers(1, 9))))
-def test_every_dead_job_has_one_cause(errors: list[tuple[str, int]]) -> None:
-    jobs = [JobRow(number, "q", "dead", "", 0, 1, 1, 0, at, None, error) for number, (error, at) in enumerate(errors)]
-    causes = by_cause(jobs)
-    assert sum(cause.jobs for cause in causes) == len(jobs)
-    assert [cause.jobs for cause in causes] == sorted((cause.jobs for cause in causes), reverse=True)
 
 
 def test_schedules_show_their_next_times(tenant: Database) -> None:

@@ -49,14 +49,14 @@ def store_tenant(path: Path) -> None:
         put_edge(tx, "g1", "joins", "a", "b", key="k")
         set_secret(tx, KEYRING, "stored", "hunter2")
     db.queue("maintenance").enqueue({"task": "cleanup-expired-graphs"})
-    backup(db, path.with_suffix(".stored"))
+    backup(db.path, path.with_suffix(".stored"))
     db.close()
 
 
 def store_system(path: Path) -> None:
     db = open_system_database(path)
     create_key(db, "edge", "acme")
-    backup(db, path.with_suffix(".stored"))
+    backup(db.path, path.with_suffix(".stored"))
     db.close()
 
 

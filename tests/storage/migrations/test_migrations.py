@@ -161,7 +161,7 @@ def test_a_backup_is_one_state_of_a_database_in_use(tmp_path: Path) -> None:
         with db.transaction() as tx:
             tx.execute("DELETE FROM a WHERE rowid % 2")  # writers go on, and are not in the copy
 
-    backup(db, tmp_path / "copy.db", progress)
+    backup(db.path, tmp_path / "copy.db", progress)
     db.close()
     assert len(seen) > 1
     assert seen[-1][0] == seen[-1][1]
@@ -174,5 +174,5 @@ def test_a_backup_is_one_state_of_a_database_in_use(tmp_path: Path) -> None:
 def test_a_backup_into_nowhere_is_an_error(tmp_path: Path) -> None:
     db = engine.open(tmp_path / "t.db")
     with pytest.raises((EngineError, OSError)):
-        backup(db, tmp_path / "nowhere" / "copy.db")
+        backup(db.path, tmp_path / "nowhere" / "copy.db")
     db.close()

@@ -1,0 +1,81 @@
+"""`spoke restore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.context import Context, Progress, json_option, now, print_json, say
+from app.views.text import of
+
+if TYPE_CHECKING:
+    from app.restore import Restored
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--replace", is_flag=True, help="Move a database that is here aside. Nothing is deleted.")
+@click.option("--with-keys", is_flag=True, help="Also the keys; asks for their passphrase.")
+@json_option
+@click.pass_obj
+def restore(context: Context, file: Path, replace: bool, with_keys: bool, as_json: bool) -> None:
+    """Put the backup FILE back into the data directory.
+
+    \b
+    Example:
+      spoke backup spoke-backup.zip
+      spoke restore spoke-backup.zip --replace
+
+    Verifies all of it first; refuses while a program works with the data directory. Killing it, or a power cut, leaves
+    everything as it was, or everything restored. What the hub has beyond the backup comes back from it at the next
+    connection; what was written here since then goes on beside it. If the machine that this is a backup of still runs,
+    the two are one node twice: then `spoke reidentify` makes this one a node of its own.
+    """
+    from app.cli.passphrase import passphrase
+    from app.restore import restore as put_back
+
+    progress = Progress("restore: MB", 1_000_000)
+    secret = passphrase(confirm=False) if with_keys else None
+    try:
+        done = put_back(
+            context.paths,
+            file.absolute(),
+            passphrase=secret,
+            replace=replace,
+            now_ms=round(now().timestamp() * 1000),
+            progress=progress,
+        )
+    finally:
+        progress.end()
+    if as_json:
+        print_json(
+            {
+                "createdMs": done.manifest.created_ms,
+                "host": done.manifest.host,
+                "databases": [member.name for member in done.manifest.of("database")],
+                "keys": list(done.keys),
+                "aside": None if done.aside is None else str(done.aside),
+                "configKept": done.config_kept,
+            }
+        )
+        return
+    for line in _told(done):
+        say(line)
+
+
+def _told(done: Restored) -> list[str]:
+    databases = done.manifest.of("database")
+    lines = [f"restored: {of(len(databases), 'database')}, from a backup made on {done.manifest.host}"]
+    if done.aside is not None:
+        lines.append(f"what was here before is in {done.aside}; remove it when all is well")
+    if done.config_kept:
+        lines.append("this machine's configuration differs from the backup's and was left alone")
+    if not done.keys:
+        lines.append(
+            "keys were not restored: without those that were here, secrets cannot be read and this node has to"
+        )
+        lines.append("join again, with a token of the hub's operator for this node: spoke join URL --token-file FILE")
+    lines.append("next: spoke db check; spoke run")
+    return lines

@@ -1,0 +1,33 @@
+"""The unit, as systemd itself reads it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app.systemd_unit import system_unit
+
+MOST_EXPOSED = 2.0
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_takes_it_and_finds_it_closed(tmp_path: Path) -> None:
+    unit = tmp_path / "spoke.service"
+    unit.write_text(system_unit("/bin/true"))
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+    scored = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"exposure level for spoke.service: ([0-9.]+)", scored.stdout)
+    assert found, scored.stderr
+    assert float(found[1]) <= MOST_EXPOSED
