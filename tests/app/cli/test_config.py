@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +15,10 @@ import pytest
 
 from app.cli.exit_codes import ExitCode
 from app.cli.run_cli import run
+from tests.pages import ROOT, run_script
 
 Spoke = Callable[..., tuple[int, str, str]]
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture
@@ -134,24 +133,5 @@ def test_the_pages_have_commands() -> None:
 
 
 @pytest.mark.parametrize(("page", "block"), BLOCKS)
-def test_the_commands_of_the_pages_work(page: str, block: str, spoke: Spoke, tmp_path: Path) -> None:
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "spoke").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m app "$@"\n')
-    (folder / "spoke").chmod(0o755)
-    (tmp_path / "data").mkdir(mode=0o700)
-    environment = {
-        **os.environ,
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "PYTHONPATH": str(Path(__file__).parents[3]),
-    }
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block],
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
+def test_the_commands_of_the_pages_work(page: str, block: str, tmp_path: Path) -> None:
+    assert "Traceback" not in run_script(block, tmp_path).stderr
