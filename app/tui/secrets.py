@@ -25,8 +25,8 @@ from sync.calls.errors import CallFailed
 
 EMPTY = (
     "",
-    "  No secrets yet. A secret is a password, a token or a key, kept encrypted in the",
-    "  database; the key is in a file beside it. What is in it is in no log.",
+    "  No secrets yet. A secret is a password, a token or a key, kept encrypted in",
+    "  the database; the key is in a file beside it. What is in it is in no log.",
     "",
     '  Keep one:   a, or   printf %s "$TOKEN" | spoke secret set NAME',
 )
