@@ -17,7 +17,7 @@ from app.tui.prompts import Confirm
 from app.tui.table_view import TableView
 from app.tui.view import View
 from app.views.columns import Column
-from app.views.form import Problem
+from app.views.forms.form import Problem
 from app.views.secrets import SecretRow, read_secrets
 from app.views.text import of, safe
 from storage.engine import EngineError, Snapshot
