@@ -46,7 +46,7 @@ cp "$2"/download/* "$root/m/home/ada/download"
 cp "$2"/download/spoke-*"$(uname -m)" "$root/m/home/hub/"
 chown -R 1000:1000 "$root/m/home/ada"
 chown -R 1001:1001 "$root/m/home/hub"
-exec env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 chroot "$root/m" sh -euc "$STEPS"
+exec env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LANG=C.UTF-8 chroot "$root/m" sh -euc "$STEPS"
 INSIDE
 )
 # `as USER TEXT` types a line as that user; a service in the background ends with its own line.
@@ -87,12 +87,12 @@ must ada 'spoke selftest > /dev/null; echo $?'
 title Join
 must ada 'spoke join wss://localhost:7710 --token-file token.txt'
 must ada 'spoke run > spoke.log 2>&1 & echo started'
-wait_for "su -s /bin/sh -c true; test -S /home/ada/.local/share/spoke/spoke.sock"
+wait_for "test -S /home/ada/.local/share/spoke/spoke.sock"
 must ada 'spoke record --title online -- uname -s'
 must ada 'spoke sync now'
 
 title Work offline
-must hub 'kill $(cat hub.pid 2> /dev/null || pgrep -f "hub run" || sed -n 1p .local/share/spoke/hub/hub.lock); sleep 1; tail -1 hub.log'
+must hub 'kill $(cat .local/share/spoke/hub/hub.lock); sleep 1; tail -1 hub.log'
 must ada 'spoke record --title offline -- sh -c "echo written without a hub"'
 must ada 'spoke sync status'
 must hub './spoke hub run > hub.log 2>&1 & echo started again'
@@ -103,7 +103,7 @@ title Upgrade
 must ada 'mkdir -p .config/spoke/release-keys; cp download/workshop.pub .config/spoke/release-keys/'
 as ada "cp download/$second changed; printf x >> changed; cp download/$second.sig changed.sig; spoke upgrade changed; rm changed*"
 as ada "spoke upgrade download/$second"
-must ada 'kill $(sed -n 1p .local/share/spoke/daemon.lock); sleep 2; tail -1 spoke.log'
+must ada 'kill $(cat .local/share/spoke/daemon.lock); sleep 2; tail -1 spoke.log'
 must ada "spoke upgrade download/$second"
 must ada 'spoke --version; spoke install status'
 must ada 'spoke record --title after -- echo "written by the new release"'
