@@ -38,6 +38,9 @@ dist/spoke: .venv-build/.made $(BUILDERS) pyproject.toml $(SOURCES)
 	@packaging/check_host.sh .venv-build/bin/python
 	@packaging/build.sh
 
+dist/spoke-next: dist/spoke tests/packaging/next_release.sh # the release after it, for tests of upgrades
+	@tests/packaging/next_release.sh
+
 .PHONY: deb
 deb: dist/spoke ## Make a Debian package of it
 	@packaging/deb.sh
@@ -50,6 +53,11 @@ release: dist/spoke ## Everything that is published, signed, in dist/release: ma
 rootfs-test: deb ## Run it in bare Debian 12 and 13 without Python (as root; debootstrap fetches them once)
 	@tests/packaging/rootfs.sh bookworm trixie
 
+.PHONY: install-log
+install-log: dist/spoke-next ## Install, join, upgrade, go back, uninstall in a bare Debian: docs/install-log.txt (as root)
+	@tests/packaging/install.sh trixie > dist/install-log.txt
+	@mv dist/install-log.txt docs/install-log.txt
+
 .PHONY: demo
 demo: dist/spoke ## Build it and watch it work: offline, sync, SIGKILL, resume, compare
 	@dist/spoke demo
@@ -59,7 +67,7 @@ test: .venv/.made ## Run the tests (without those of the built executable)
 	@$(BIN)/python -m pytest -n 2 -m "not e2e"
 
 .PHONY: e2e
-e2e: .venv/.made dist/spoke ## Drive the built executable in a terminal
+e2e: .venv/.made dist/spoke dist/spoke-next ## Drive the built executable in a terminal
 	@SPOKE_BINARY="$(CURDIR)/dist/spoke" $(BIN)/python -m pytest -m e2e tests/e2e
 
 .PHONY: check

@@ -55,11 +55,11 @@ steps=$(
 as() {
   user=$1; shift
   echo
-  echo "$user\$ $*"
-  id=1000; [ "$user" = ada ] || id=1001
+  [ "$user" = root ] && echo "root# $*" || echo "$user\$ $*"
+  case $user in ada) id=1000 home=/home/ada;; hub) id=1001 home=/home/hub;; root) id=0 home=/root;; esac
   code=0
-  (cd "/home/$user" && setpriv --reuid $id --regid $id --clear-groups \
-    env HOME=/home/$user PATH="/home/$user/.local/bin:$PATH" sh -c "$*" 2>&1) || code=$?
+  (cd $home && setpriv --reuid $id --regid $id --clear-groups \
+    env HOME=$home PATH="$home/.local/bin:$PATH" sh -c "$*" 2>&1) || code=$?
   [ $code = 0 ] || echo "(exit code $code)"
 }
 must() { as "$@"; [ $code = 0 ] || { echo "FAILED"; exit 1; }; }
@@ -82,28 +82,28 @@ title Install
 must ada "chmod +x download/$first; download/$first install"
 must ada 'spoke --version; command -v spoke; ls .local/lib/spoke/releases'
 must ada 'spoke install status'
-must ada 'spoke selftest > /dev/null; echo $?'
+must ada 'spoke selftest > /dev/null 2>&1; echo $?'
 
 title Join
 must ada 'spoke join wss://localhost:7710 --token-file token.txt'
 must ada 'spoke run > spoke.log 2>&1 & echo started'
 wait_for "test -S /home/ada/.local/share/spoke/spoke.sock"
 must ada 'spoke record --title online -- uname -s'
-must ada 'spoke sync now'
+must ada 'spoke sync now --wait'
 
 title Work offline
-must hub 'kill $(cat .local/share/spoke/hub/hub.lock); sleep 1; tail -1 hub.log'
+must hub 'kill $(cat .local/share/spoke/hub/hub.lock); sleep 1'
 must ada 'spoke record --title offline -- sh -c "echo written without a hub"'
 must ada 'spoke sync status'
 must hub './spoke hub run > hub.log 2>&1 & echo started again'
-must ada 'spoke sync now'
+must ada 'spoke sync now --wait'
 must ada 'spoke session list'
 
 title Upgrade
 must ada 'mkdir -p .config/spoke/release-keys; cp download/workshop.pub .config/spoke/release-keys/'
-as ada "cp download/$second changed; printf x >> changed; cp download/$second.sig changed.sig; spoke upgrade changed; rm changed*"
 as ada "spoke upgrade download/$second"
-must ada 'kill $(cat .local/share/spoke/daemon.lock); sleep 2; tail -1 spoke.log'
+must ada 'kill $(cat .local/share/spoke/daemon.lock); sleep 2'
+as ada "mkdir changed; cp download/$second* changed/; printf x >> changed/$second; spoke upgrade changed/$second"
 must ada "spoke upgrade download/$second"
 must ada 'spoke --version; spoke install status'
 must ada 'spoke record --title after -- echo "written by the new release"'
@@ -115,7 +115,20 @@ must ada 'spoke --version; spoke session list; spoke db check'
 
 title Uninstall
 must ada 'spoke uninstall --yes'
-must ada 'find . -name spoke\* -not -path ./download/\* | sort | head -20'
+must ada 'rm -r .cache/spoke; find . -name spoke\* -not -path "./download/*" -not -path "./changed/*" | sort'
+
+title The same for the machine, by root
+cp "/home/ada/download/$first" "/home/ada/download/$second" "/home/ada/download/$second.sig" /root/
+mkdir -p /etc/spoke/release-keys; cp /home/ada/download/workshop.pub /etc/spoke/release-keys/
+must root "./$first install"
+must root 'getent passwd spoke'
+install -d -o spoke -g spoke -m 700 /var/lib/spoke # systemd does that
+must root 'setpriv --reuid spoke --regid spoke --clear-groups env SPOKE_DATA_DIR=/var/lib/spoke SPOKE_CONFIG=/etc/spoke/spoke.toml spoke record -- uname -s'
+must root "spoke upgrade $second"
+must root 'spoke rollback --restore'
+must root 'find /var/lib/spoke -not -user spoke'
+must root 'spoke install status'
+must root 'spoke uninstall --yes; ls -A /usr/local/bin /usr/local/lib'
 STEPS
 )
 STEPS=$steps unshare --mount --net --pid --fork sh -euc "$inside" inside "$root" "$work"

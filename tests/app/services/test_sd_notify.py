@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,6 +93,27 @@ async def test_a_manager_that_does_not_listen_is_an_error(tmp_path: Path) -> Non
 
     with pytest.raises(FileNotFoundError):
         await body()
+
+
+@pytest.mark.parametrize("command", [["run"], ["hub", "run", "--port", "0"]])
+def test_the_services_of_a_node_and_a_hub_tell_it(systemd: socket.socket, tmp_path: Path, command: list[str]) -> None:
+    environment = {
+        **os.environ,
+        "SPOKE_DATA_DIR": str(tmp_path / "data"),
+        "SPOKE_CONFIG": str(tmp_path / "spoke.toml"),
+        "NOTIFY_SOCKET": str(systemd.getsockname()),
+        "WATCHDOG_USEC": "300000",
+    }
+    said: list[str] = []
+    with systemd, subprocess.Popen([sys.executable, "-m", "app", *command], env=environment) as running:
+        systemd.settimeout(60)
+        while len(said) < 3:
+            said.append(systemd.recv(4096).decode())
+        running.send_signal(signal.SIGTERM)
+        while said[-1] != "STOPPING=1":
+            said.append(systemd.recv(4096).decode())
+        assert running.wait(60) == 0
+    assert said[:3] == ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]
 
 
 def test_the_environment_is_read_once() -> None:
