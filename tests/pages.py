@@ -25,6 +25,11 @@ def run_script(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
         "SPOKE_DATA_DIR": str(folder / "data"),
         "SPOKE_CONFIG": str(folder / "spoke.toml"),
     }
+    return run_commands(script, folder, environment)
+
+
+def run_commands(script: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run commands in a folder and an environment; they must all succeed."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,

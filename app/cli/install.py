@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from app import __version__
-from app.cli.context import Context, json_option, print_json, say
+from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 
@@ -75,6 +75,7 @@ def _install(
     from app.install.installing import install as put
     from app.install.installing import planned, steps
     from app.install.layout import choose, running
+    from app.install.upgrade import Gate, resume, upgrade
 
     layout = choose(system, prefix)
     installed = planned(layout, context.paths, service=service)
@@ -94,21 +95,15 @@ def _install(
             hint="run `install` of the downloaded file; a Debian package is installed already",
             code=ExitCode.USAGE,
         )
+    resume(layout, Gate(), say)
     if file is not None and layout.current_release() is not None and layout.installed() is not None:
-        said = _upgrade_to(layout, file)
+        said = upgrade(layout, file, None, allow_downgrade=False, gate=Gate(), now=now(), tell=say)
         if said.state == "rolled back":
             raise not_upgraded(said)
     release = put(layout, None if layout.current_release() else file, planned(layout, context.paths, service=service))
     say(f"installed: {release} in {layout.root}; the command is {layout.command}")
     for line in _next(layout, installed):
         say(line)
-
-
-def _upgrade_to(layout: Layout, file: Path) -> Outcome:
-    from app.cli.context import now
-    from app.install.upgrade import Gate, upgrade
-
-    return upgrade(layout, file, None, allow_downgrade=False, gate=Gate(), now=now(), tell=say)
 
 
 def not_upgraded(said: Outcome) -> CommandError:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.release import Release, ReleaseFile, sign
 from tests.e2e.binary import BINARY, spoke
-from tests.pages import ROOT
+from tests.pages import ROOT, run_commands
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 NEXT = Path(BINARY).with_name("spoke-next")
@@ -42,16 +42,7 @@ def test_every_command_block_works(environment: dict[str, str], tmp_path: Path) 
     later.with_name(f"{later.name}.sig").write_bytes(sign(signed, [key.private_bytes_raw()]))
     (tmp_path / "workshop.pub").write_text(base64.b64encode(key.public_key().public_bytes_raw()).decode())
     spoke(environment, "record", "--", "true")
-    script = "\n".join(blocks)
-    done = subprocess.run(
-        ["bash", "-euxo", "pipefail", "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    done = run_commands("\n".join(blocks), tmp_path, environment)
     assert "upgraded: " in done.stderr
     assert "cannot read tenant-local.db" in done.stderr, "the next release has a migration more"
     assert "the data is put back" in done.stderr

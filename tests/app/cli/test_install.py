@@ -124,3 +124,23 @@ def test_uninstall(spoke: Spoke, prefix: Path, node: Path) -> None:  # noqa: F81
 def test_purge(spoke: Spoke, prefix: Path, node: Path) -> None:  # noqa: F811
     assert spoke("uninstall", "--prefix", str(prefix), "--purge", "--name", socket.gethostname())[0] == 0
     assert not node.exists()
+
+
+def test_install_over_an_older_one_is_an_upgrade(
+    spoke: Spoke,  # noqa: F811
+    prefix: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    where = ("install", "--user", "--prefix", str(prefix), "--no-service")
+    (prefix / "lib" / "spoke" / "upgrade.json").write_text('{"step": "preparing", "old": "1.0.0-x"}')
+    file = release(tmp_path / "files", "1.1.0", schema=2)
+    monkeypatch.setattr("app.executable._STARTED_FROM", str(file))
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    code, _, err = spoke(*where)
+    assert (code, current(prefix)) == (0, "1.1.0"), err
+    assert "was cut off while preparing" in err
+    assert "is not in PATH" in err
+    monkeypatch.setattr("app.executable._STARTED_FROM", str(release(tmp_path / "files", "2.0.0", broken=1)))
+    code, _, err = spoke(*where)
+    assert (code, current(prefix), "did not work" in err) == (ExitCode.FAILURE, "1.1.0", True)
