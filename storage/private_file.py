@@ -25,6 +25,7 @@ def write_private(path: Path, text: str, *, replace: bool = True, mode: int = 0o
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             os.fchmod(file.fileno(), mode)
+            belong(file.fileno(), path.parent)
             file.flush()
             os.fsync(file.fileno())
         if replace:
@@ -50,6 +51,14 @@ def read_private(path: Path, limit: int = 65_536) -> bytes:
                 errno.EPERM, f"others may read it (mode {mode:o}); chmod 600, and rotate the keys", str(path)
             )
         return file.read(limit)
+
+
+def belong(descriptor: int, folder: Path) -> None:
+    """Give a file to the owner of its folder, where root made it: a service that is not root has to read it, too."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        if owner.st_uid != 0:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def sync(path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from storage.engine.errors import EngineError
+from storage.private_file import belong
 
 
 class LockHeldError(EngineError):
@@ -49,6 +50,7 @@ class ProcessLock:
             os.close(descriptor)
             raise
         try:
+            belong(descriptor, self._path.parent)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         except OSError:

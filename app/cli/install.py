@@ -133,7 +133,8 @@ def _next(layout: Layout, installed: Installed) -> list[str]:
             lines.append("it ends when you log out, unless: loginctl enable-linger")
     else:
         lines.append(f"systemd does not run here, so the service was not started: {layout.unit} is in its place")
-        lines.append(f"next: {service.command('enable', '--now', 'spoke')} where it runs; here: spoke run")
+        here = "" if layout.system else "; here: spoke run"
+        lines.append(f"next: {service.command('enable', '--now', 'spoke')} where it runs{here}")
     return lines
 
 
