@@ -31,8 +31,11 @@ def everything(folder: Path) -> list[str]:
 
 
 def test_all_of_it(machine: Machine, tmp_path: Path) -> None:
-    os.umask(0o077)
-    name = machine.install(release(tmp_path, "1.0.0"))
+    file, before = release(tmp_path, "1.0.0"), os.umask(0o077)
+    try:
+        name = machine.install(file)
+    finally:
+        os.umask(before)
     layout = machine.layout
     assert re.fullmatch(r"1\.0\.0-[0-9a-f]{12}", name)
     assert subprocess.run([layout.command, "--version"], capture_output=True, text=True, check=True).stdout == (
