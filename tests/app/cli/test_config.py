@@ -71,9 +71,9 @@ def test_check_names_everything(spoke: Spoke, config: Path) -> None:
     code, out, _ = spoke("config", "check", "--json")
     found = json.loads(out)
     assert (code, found["ok"], found["file"]) == (ExitCode.CONFIG, False, str(config))
-    assert [one.partition(": ")[0] for one in found["problems"]] == [f"{config}:2", f"{config}:3"]
+    assert {one.partition(": ")[0] for one in found["problems"]} == {f"{config}:2", f"{config}:3"}
     assert "did you mean view.copy?" in found["problems"][0]
-    assert "app.quit" in found["problems"][1]
+    assert any("app.quit" in one for one in found["problems"][1:])
 
 
 def test_a_wrong_value_on_the_command_line(spoke: Spoke) -> None:
