@@ -87,9 +87,11 @@ screens: .venv/.made dist/spoke ## Capture the terminal UI into docs/screens (TR
 	@$(BIN)/python tests/e2e/capture.py $(TRAJECTORIES)
 
 .PHONY: pages
-pages: .venv/.made ## Make docs/cli.md and docs/cli-json.md anew from the code
+pages: .venv/.made ## Make the pages that are made from the code anew: commands, configuration, metrics, errors, tables
 	@$(BIN)/python -m app man --markdown > docs/cli.md
 	@$(BIN)/python -m app man --json-page > docs/cli-json.md
+	@SPOKE_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -n 0 tests/app/config/test_reference.py tests/app/services/test_prometheus.py
+	@$(BIN)/python -m tests.made_pages
 
 .PHONY: bench
 bench: .venv/.made ## Measure the engine and the link against their floors

@@ -46,9 +46,11 @@ def errors_page() -> str:
         for kind in sorted(_kinds(CallFailed), key=lambda kind: (kind.code, kind.__name__))
         if kind is not CallFailed
     ]
+    other: list[type[EngineError | ConfigError | ImportFailedError]] = [*_kinds(EngineError), ConfigError]
+    other.append(ImportFailedError)
     files = [
         (f"`{kind.__name__}`", _meaning(kind), kind.hint, _exit_code(kind))
-        for kind in sorted([*_kinds(EngineError), ConfigError, ImportFailedError], key=lambda kind: kind.__name__)
+        for kind in sorted(other, key=lambda kind: kind.__name__)
         if kind is not EngineError
     ]
     return (
@@ -56,15 +58,15 @@ def errors_page() -> str:
             [
                 "# Errors",
                 "Made from the classes of the code by `make pages`; a test holds it equal. Every error is one line on"
-                " stderr that ends with what to do next, and an [exit code](cli.md#exit-codes). Where the table names no next"
-                " step, the message of the error itself does, or there is none but to correct what was given.",
+                " stderr that ends with what to do next, and an [exit code](cli.md#exit-codes). Where no next step is"
+                " named, the message of the error itself does, or there is none but to correct what was given.",
                 "## Calls",
-                "Codes of `call.error`, in the log, over the local API and between nodes. Operations may declare codes of"
-                " their own; `spoke operations schema NAME` lists them.",
+                "Codes of `call.error`, in the log, over the local API and between nodes. Operations may declare codes"
+                " of their own; `spoke operations schema NAME` lists them.",
                 _table(("code", "meaning", "what to do", "exit code"), calls),
                 "## The link",
                 "As `spoke sync status` and `spoke join` say them. Tried again *soon*, with a growing random wait, or"
-                " *rarely*, after minutes, since somebody must mend it first. The states and limits: [link.md](link.md).",
+                " *rarely*, after minutes, since somebody must mend it first. States and limits: [link.md](link.md).",
                 _table(("code", "meaning", "what to do", "again", "exit code"), link),
                 "## Files, configuration, input",
                 "Names of Python classes, for programs that embed the packages; the terminal shows message and hint.",

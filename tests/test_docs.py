@@ -21,6 +21,8 @@ from tests.pages import MADE, ROOT, blocks, pages, script
 
 NOT_RUN = 8
 """How many blocks of commands are marked as not run; `python -m tests.pages` lists them."""
+SAYS = {"backup.md": ("manifest.json", "what was here before is in", "0 problems")}
+"""What must be read somewhere in what a page's commands say, beyond that they succeed."""
 LOOPBACK = re.compile(r"127\.|::1|localhost$|/|None$|0$")
 HOOK = """\
 import os, sys
@@ -103,6 +105,8 @@ def test_a_page_does_what_it_says_and_speaks_to_this_machine_alone(page: Path, h
     done = run_page(page, home)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     assert "Traceback" not in done.stderr
+    for words in SAYS.get(page.name, ()):
+        assert words in done.stdout + done.stderr
     contacted = home / "contacted"
     if contacted.exists():
         assert not [name for name in contacted.read_text().splitlines() if not LOOPBACK.match(name)]
