@@ -19,7 +19,7 @@ import pytest
 
 from tests.pages import MADE, ROOT, blocks, pages, script
 
-NOT_RUN = 8
+NOT_RUN = 9
 """How many blocks of commands are marked as not run; `python -m tests.pages` lists them."""
 SAYS = {"backup.md": ("manifest.json", "what was here before is in", "0 problems")}
 """What must be read somewhere in what a page's commands say, beyond that they succeed."""
