@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -220,9 +221,12 @@ PAGES: dict[str, Callable[[], str]] = {"errors.md": errors_page, "schema.md": sc
 
 
 def main() -> None:
-    """Write the pages."""
-    for name, made in PAGES.items():
-        (DOCS / name).write_text(made())
+    """Write the pages, or print the one that is named."""
+    for name in sys.argv[1:]:
+        sys.stdout.write(PAGES[name]())
+    if not sys.argv[1:]:
+        for name, made in PAGES.items():
+            (DOCS / name).write_text(made())
 
 
 if __name__ == "__main__":

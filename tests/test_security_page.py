@@ -24,8 +24,6 @@ SECRETS = re.compile(
     r"|\bxox[abps]-[A-Za-z0-9-]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bpypi-[A-Za-z0-9_-]{40,}"
     r"|\beyJ[A-Za-z0-9_-]{20,}\.eyJ[A-Za-z0-9_-]{20,}"
 )
-EXAMPLES: set[str] = set()
-"""Texts that look like a secret and are none."""
 
 
 def test_no_host_stands_in_the_code() -> None:
@@ -50,7 +48,7 @@ def committed() -> Iterator[tuple[str, str]]:
 
 
 def test_no_secret_is_in_the_repository() -> None:
-    assert [(name, found) for name, text in committed() for found in SECRETS.findall(text) if found not in EXAMPLES] == []
+    assert [(name, found) for name, text in committed() for found in SECRETS.findall(text)] == []
 
 
 def test_secrets_would_be_found() -> None:
