@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-MADE = {"cli.md": "tests/app/cli/test_cli.py runs its examples"}
-"""Pages made from the code whose fences have no language."""
+ELSEWHERE = {
+    "cli.md": "run by tests/app/cli/test_cli.py: it is made of those examples",
+    "install.md": "needs the built file; tests/packaging/install.sh does the same in a fresh root file system",
+}
+"""Pages whose blocks are not for here, and why."""
 RUN = ("sh", "python", "toml")
 _FENCE = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
@@ -50,7 +53,7 @@ def blocks(page: Path) -> list[Block]:
     found = []
     for match in _FENCE.finditer(text):
         mark = match["mark"] or ""
-        why_not = mark if mark.startswith(("not run: ", "run by ")) else ""
+        why_not = ELSEWHERE.get(page.name) or (mark if mark.startswith(("not run: ", "run by ")) else "")
         found.append(Block(match["language"], match["text"], text.count("\n", 0, match.start()) + 1, why_not))
     return found
 
