@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from app.tui.places import PLACES
 from tests.pages import ELSEWHERE, ROOT, blocks, pages, script
 
 NOT_RUN = 9
@@ -173,3 +174,8 @@ def test_a_foreign_host_would_be_noted(tmp_path: Path) -> None:
     (name,) = (tmp_path / "contacted").read_text().splitlines()
     assert name == "telemetry.invalid"
     assert not LOOPBACK.match(name)
+
+
+def test_every_screen_has_a_command_that_says_the_same() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| .*`spoke ", (ROOT / "docs/howto/screen-reader.md").read_text(), re.MULTILINE)
+    assert not [place.name for place in PLACES if place.name not in " ".join(rows)]
