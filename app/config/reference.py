@@ -173,7 +173,7 @@ said later wins:
    `{PREFIX}HUB__API_KEY_FILE=/run/secrets/key`;
 5. the command line: `spoke --set api.port=9100 run`.
 
-```
+```sh
 spoke init --no-input            # writes a file with everything in it, commented out
 spoke config show --origin       # every value, and what set it
 spoke config check               # every problem at once, with file and line
