@@ -27,7 +27,8 @@ def services(pid: int | None, ask: Callable[[], dict[str, Any]], version: str, *
         said = ask()
     except NoDaemonError as error:
         what = f"process {pid} runs but does not answer: {error}"
-        return [Finding("services", "problem", what, "it hangs, or was just started", "look at its log; restart it")]
+        why = "it hangs, was just started, or is of an older version"
+        return [Finding("services", "problem", what, why, "look at its log; restart it")]
     found = []
     crashed = [f"{one['name']}: {one['error']}" for one in said["services"] if one["state"] == "waiting"]
     if crashed:
