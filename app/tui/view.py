@@ -143,10 +143,10 @@ class View(Screen[None]):
         slow = self.set_timer(LOADING_S, lambda: self.add_class("loading"))
         try:
             await self.load()
-        except EngineError as error:
+        except (EngineError, OSError) as error:
             self.show_error(error)
         except NoMatches:
-            if self.is_attached:
+            if self.is_attached and self.app.is_running:
                 raise
             # closed while its data was read: there is nobody to show it to
         else:
@@ -156,13 +156,13 @@ class View(Screen[None]):
             slow.stop()
             self.remove_class("loading")
 
-    def show_error(self, error: EngineError) -> None:
+    def show_error(self, error: EngineError | OSError) -> None:
         """Say what happened, why, what to do and where to look."""
         lines = [
             "This cannot be shown.",
             "",
             f"why   {safe(str(error))}",
-            f"do    {safe(error.hint or 'look at the log')}",
+            f"do    {safe(getattr(error, 'hint', '') or 'look at the log')}",
             f"id    {type(error).__name__}",
         ]
         if self.spoke.log_file is not None:
