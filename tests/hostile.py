@@ -103,7 +103,8 @@ def fill(db: Database, key_file: Path, *, big: bool = True) -> None:
         tx.execute("INSERT INTO _honker_stream_consumers VALUES (?1, ?1, 1)", (EVIL,))
         tx.execute("INSERT INTO _honker_live (queue, payload, worker_id) VALUES (?1, ?2, ?1)", (EVIL, json.dumps(EVIL)))
         tx.execute("INSERT INTO _honker_live (queue, payload) VALUES (?, ?)", (EVIL, blob))
-        for number, payload in enumerate((EVIL, f'"{SURROGATE}"', blob, *([DEEP] if big else []))):
+        payloads: list[str | bytes] = [EVIL, f'"{SURROGATE}"', blob, *([DEEP] if big else [])]
+        for number, payload in enumerate(payloads):
             row = (1000 + number, EVIL, payload, EVIL)
             tx.execute("INSERT INTO _honker_dead (id, queue, payload, last_error) VALUES (?, ?, ?, ?)", row)
         tx.execute(

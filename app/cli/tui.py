@@ -79,7 +79,8 @@ def log_to_file(path: Path) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler]
     )
-    logging.getLogger("websockets").setLevel(logging.WARNING)
+    for chatty in ("websockets", "watchfiles"):  # the latter tells of every change, also of that of this file
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _run(

@@ -18,6 +18,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
+from app.tui.line_input import LineInput
 from app.tui.lines.line_list import LineList
 from app.tui.verbs import shown_keys, verbs_of
 from app.views.filter import Filter, parse_filter
@@ -72,7 +73,7 @@ class View(Screen[None]):
         with Vertical(id="body"):
             yield from self.compose_body()
         yield Static("", id="error", markup=False)
-        yield Input(placeholder=self._filter_help(), id="filter", compact=True)
+        yield LineInput(placeholder=self._filter_help(), id="filter", compact=True)
         yield Static("", id="keys", classes="bar", markup=False)
 
     def compose_body(self) -> ComposeResult:
@@ -97,13 +98,14 @@ class View(Screen[None]):
 
     def say(self, id: str, text: str) -> None:
         """Change a line of the frame, or a `Static` of the body, when it differs: what is equal is not painted."""
+        text = "\n".join(self.spoke.plain(safe(line)) for line in text.split("\n"))
         if self._said.get(id) != text:
             self._said[id] = text
             self.query_one(f"#{id}", Static).update(text)
 
     def set_title(self, text: str) -> None:
         """Say in the first line what is shown here."""
-        self.crumb = text
+        self.crumb = safe(text)
         self.paint_frame()
 
     def paint_frame(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from app.views.text import safe
+from app.views.text import readable, safe
 from storage.engine import Event, Snapshot
 
 
@@ -147,7 +147,10 @@ def newest(snapshot: Snapshot, topic: str, limit: int) -> list[Event]:
         " ORDER BY offset DESC LIMIT ?",
         (topic, limit),
     )
-    return [Event(*row) for row in reversed(rows)]
+    return [
+        Event(offset, topic, None if key is None else readable(key), readable(payload), created_at)
+        for offset, topic, key, payload, created_at in reversed(rows)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

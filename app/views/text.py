@@ -55,6 +55,21 @@ def readable(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")
 
 
+def visible(text: str, *, ascii_only: bool = False) -> str:
+    """Like `safe`, but what stands for a character is as wide as that, for a text in which a cursor moves.
+
+    >>> visible("a\\x1b\\u202eb")
+    'a␛�b'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    unknown = "?" if ascii_only else "�"
+    return "".join(
+        shown if len(shown) == 1 else unknown * max(1, cell_len(character))
+        for character, shown in ((one, _shown(one, ascii_only)) for one in text)
+    )
+
+
 def clip(text: str, width: int, *, ellipsis: str = "…") -> str:
     """Return the text in at most `width` cells, with an ellipsis where something is missing."""
     if cell_len(text) <= width:

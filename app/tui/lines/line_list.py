@@ -19,7 +19,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from app.views.text import fit
+from app.views.text import fit, safe
 
 if TYPE_CHECKING:
     from app.tui.app import SpokeApp
@@ -172,7 +172,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
     def _fit(self, text: str, width: int) -> str:
         """The text in exactly so many cells, in ASCII where that is all there is."""
         app = cast("SpokeApp", self.app)
-        return fit(app.plain(text), width, ellipsis="~" if app.ascii_only else "…")
+        return fit(app.plain(safe(text)), width, ellipsis="~" if app.ascii_only else "…")
 
     # -- painting ----------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def hub_dir(tmp_path: Path) -> Path:
     return folder
 
 
-def app_with(db: Database, hub_dir: Path, **more: object) -> SpokeApp:
+def app_with(db: Database, hub_dir: Path, **more: Any) -> SpokeApp:
     paths = Paths(hub_dir.parent, hub_dir.parent / "spoke.toml")
     return app_on(db, hub_dir=hub_dir, operate=Operating(db, Settings(), paths).execute, **more)
 
