@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +17,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.events import Resize
+from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
 
 from app.services.supervisor import Service
@@ -232,6 +233,10 @@ class SpokeApp(App[None]):
         """Say something for some seconds. What is said may have come from a payload: it is text, never markup."""
         said = "\n".join(self.plain(safe(line)) for line in message.split("\n"))
         super().notify(said, title=title, severity=severity, timeout=timeout, markup=False)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """With NO_COLOR no colour is sent at all; Textual would send shades of grey."""
+        return [NoColor()] if self.no_color else super().get_line_filters()
 
     # -- showing -------------------------------------------------------------------------------------------------------
 

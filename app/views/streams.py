@@ -173,11 +173,12 @@ class Told:
 
 def tell(event: Event) -> Told:
     """What is most telling about an event; of what is no event, its beginning."""
+    payload, key = readable(event.payload_json), None if event.key is None else readable(event.key)
     try:
-        known = _decoder.decode(event.payload_json)
+        known = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return Told(event, None, "(not an event)", "", event.payload_json[:200], failed=False)
-    who = (known.request_id or known.session_id or event.key or "")[:8]
+        return Told(event, None, "(not an event)", "", payload[:200], failed=False)
+    who = (known.request_id or known.session_id or key or "")[:8]
     failure = f"{known.code}: {known.message}" if known.code else ""
     what = known.operation_id or known.title or known.status or known.role or ""
     failed = known.type == "call.error" or known.status == "failed"

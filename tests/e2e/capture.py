@@ -45,12 +45,16 @@ THEME = TerminalTheme(
 STEPS = (
     ("overview", "", ("● LIVE", "mend the parser")),
     ("sessions", "2", ("sessions 3", "release 1.2")),
-    ("session", "/ r e l e a s e Enter Enter", ("command.tar",)),
+    ("session", "/ r e l e a s e =1_of Enter Enter", ("command.tar",)),
     ("call-detail", "e Enter", ('"exitCode"', "characters")),
-    ("detail-pane", "Escape d", ("EXIT_CODE: exit code 2",)),
-    ("messages", "2 Escape / m e n d Enter Enter m", ("Look at the parser", "Read")),
+    ("detail-pane", "Escape =command.tar d", ("EXIT_CODE: exit code 2",)),
+    (
+        "messages",
+        "2 =sessions_1 Escape =sessions_3 / m e n d =sessions_1_of Enter Enter =agent.run m",
+        ("Look at the parser", "Read"),
+    ),
     ("graphs", "3", ("release 1.2", "task-dependencies")),
-    ("graph-outline", "/ r e l e a s e Enter Enter", ("5 nodes", "Plan the release")),
+    ("graph-outline", "/ r e l e a s e =1_of Enter Enter", ("5 nodes", "Plan the release")),
     ("graph-neighbours", "j n", ("leads here", "leads on")),
     ("graph-picture", "v", ("┌", "Ship it")),
     ("streams", "4", ("call-protocol", "session-events")),
@@ -60,12 +64,12 @@ STEPS = (
     ("causes", "c", ("no route to #",)),
     ("sync", "6", ("● LIVE", "call-protocol")),
     ("operations", "7", ("acl.check", "fs.read")),
-    ("form", "/ f s . r e a d Enter c", ("path", "ctrl+s")),
-    ("secrets", "Escape Escape 8", ("github/token",)),
+    ("form", "/ f s . r e a d =1_of Enter c", ("path", "ctrl+s")),
+    ("secrets", "Escape =operation 8", ("github/token",)),
     ("schedules", "9", ("nightly", "ping")),
     ("logs", "0", ("spoke", "log")),
     ("help", "?", ("keys of logs",)),
-    ("palette", "Escape :", ("what to do",)),
+    ("palette", "Escape =[0_Logs] :", ("what to do",)),
 )
 """Name, keys, and what must be seen then."""
 
@@ -223,8 +227,11 @@ def agent_log() -> list[dict[str, object]]:
 
 
 def press(shown: Terminal, keys: str) -> None:
-    """One key at a time, each when what the one before it did is painted."""
+    """One key at a time, each when what the one before it did is painted; =words_here waits for words."""
     for key in keys.split():
+        if key.startswith("=") and len(key) > 1:
+            shown.wait_for(key[1:].replace("_", " "))
+            continue
         before = shown.screen()
         shown.keys(key)
         limit = time.monotonic() + 1
