@@ -83,8 +83,8 @@ soak: .venv/.made ## Kill, stop and freeze real processes for SECONDS, then comp
 	@$(BIN)/python -m tests.faults.soak $(or $(SECONDS),60)
 
 .PHONY: screens
-screens: .venv/.made dist/spoke ## Capture the terminal UI into docs/screens (TRAJECTORIES=files for more to see)
-	@$(BIN)/python tests/e2e/capture.py $(TRAJECTORIES)
+screens: .venv/.made dist/spoke ## Capture the terminal UI into docs/screens, as text and as pictures
+	@SPOKE_BINARY="$(CURDIR)/dist/spoke" $(BIN)/python -m tests.e2e.capture
 
 .PHONY: pages
 pages: .venv/.made ## Make docs/cli.md and docs/cli-json.md anew from the code

@@ -104,8 +104,8 @@ def fill(db: Database, key_file: Path, *, big: bool = True) -> None:
         tx.execute("INSERT INTO _honker_live (queue, payload, worker_id) VALUES (?1, ?2, ?1)", (EVIL, json.dumps(EVIL)))
         tx.execute("INSERT INTO _honker_live (queue, payload) VALUES (?, ?)", (EVIL, blob))
         payloads: list[str | bytes] = [EVIL, f'"{SURROGATE}"', blob, *([DEEP] if big else [])]
-        for number, payload in enumerate(payloads):
-            row = (1000 + number, EVIL, payload, EVIL)
+        for number, stored in enumerate(payloads):
+            row = (1000 + number, EVIL, stored, EVIL)
             tx.execute("INSERT INTO _honker_dead (id, queue, payload, last_error) VALUES (?, ?, ?, ?)", row)
         tx.execute(
             "INSERT INTO _honker_scheduler_tasks (name, queue, cron_expr, payload, next_fire_at)"

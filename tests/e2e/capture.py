@@ -50,11 +50,11 @@ STEPS = (
     ("detail-pane", "Escape =command.tar d", ("EXIT_CODE: exit code 2",)),
     (
         "messages",
-        "2 =sessions_1 Escape =sessions_3 / m e n d =sessions_1_of Enter Enter =agent.run m",
+        "2 =sessions_1 Escape =sessions_3 / m e n d =1_of Enter Enter =agent.run m",
         ("Look at the parser", "Read"),
     ),
     ("graphs", "3", ("release 1.2", "task-dependencies")),
-    ("graph-outline", "/ r e l e a s e =1_of Enter Enter", ("5 nodes", "Plan the release")),
+    ("graph-outline", "/ t a s k - d =1_of Enter Enter", ("5 nodes", "Plan the release")),
     ("graph-neighbours", "j n", ("leads here", "leads on")),
     ("graph-picture", "v", ("┌", "Ship it")),
     ("streams", "4", ("call-protocol", "session-events")),

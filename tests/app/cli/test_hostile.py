@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,12 +54,12 @@ COMMANDS = (
 
 
 @pytest.fixture
-def filled(node: Path) -> Iterator[Path]:  # noqa: F811
+def filled(node: Path) -> Path:  # noqa: F811
     node.mkdir()
     db = open_tenant_database(node / "tenant-local.db")
     hostile.fill(db, node / "spoke.key", big=False)
     db.close()
-    yield node
+    return node
 
 
 @pytest.mark.timeout(300)

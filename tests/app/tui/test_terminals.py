@@ -1,5 +1,5 @@
-"""The terminal UI as a process on a pty: resized all the time, without UTF-8 or colour, left alone by its terminal, on a
-full disk, over a database that goes away.
+"""The terminal UI as a process on a pty: resized all the time, without UTF-8 or colour, left alone by its terminal,
+on a full disk, over a database that goes away.
 """
 
 from __future__ import annotations
