@@ -185,7 +185,7 @@ def fill(db: Database) -> None:
 
 def agent_log() -> list[dict[str, object]]:
     """A session of Claude Code, as it logs one."""
-    began = datetime.now(UTC) - timedelta(minutes=9)
+    began = datetime.now(UTC) - timedelta(hours=2)
     lines: list[dict[str, object]] = []
 
     def say(role: str, second: int, content: object) -> None:
