@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
+AUDIT_VERSION := 2.10.1
 BIN := .venv/bin
 SOURCES := $(shell git ls-files -co --exclude-standard app storage sync 2>/dev/null)
 # Byte code makes every start faster; some shells forbid writing it.
@@ -87,9 +88,17 @@ screens: .venv/.made dist/spoke ## Capture the terminal UI into docs/screens, as
 	@SPOKE_BINARY="$(CURDIR)/dist/spoke" $(BIN)/python -m tests.e2e.capture
 
 .PHONY: pages
-pages: .venv/.made ## Make docs/cli.md and docs/cli-json.md anew from the code
+pages: .venv/.made ## Make the pages that are made from the code anew: commands, configuration, metrics, errors, tables
 	@$(BIN)/python -m app man --markdown > docs/cli.md
 	@$(BIN)/python -m app man --json-page > docs/cli-json.md
+	@SPOKE_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -n 0 tests/app/config/test_reference.py tests/app/services/test_prometheus.py
+	@$(BIN)/python -m tests.made_pages
+
+.PHONY: audit
+audit: ## Look up known holes of what is pinned (needs the network)
+	@$(PYTHON) -m venv --without-pip build/audit
+	@$(PYTHON) -m pip --python build/audit/bin/python install --quiet --disable-pip-version-check pip-audit==$(AUDIT_VERSION)
+	@build/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/runtime.lock
 
 .PHONY: bench
 bench: .venv/.made ## Measure the engine and the link against their floors

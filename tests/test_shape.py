@@ -47,24 +47,3 @@ def test_the_engine_stands_alone() -> None:
     loaded = set(done.stdout.split())
     assert "apsw" in loaded
     assert not loaded & {"sqlite3", "pydantic", "textual", "websockets", "sqlalchemy", "click", "storage.events"}
-
-
-PYTHON_PAGES = [
-    file
-    for file in (ROOT / "docs").glob("*.md")
-    if "```python" in file.read_text() and file.name != "local-api.md"  # that one needs a server: test_local_api.py
-]
-
-
-@pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.name)
-def test_the_python_of_the_docs_runs(page: Path, tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(blocks)],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("app.cli.init:init", "Write a spoke.toml; three questions, or flags."),
     "status": ("app.cli.status:status", "What this node holds and how it stands."),
     "tui": ("app.cli.tui:tui", "Open the terminal UI (also: plain `spoke`)."),
     "call": ("app.cli.call:call", "Execute an operation and record the call."),
@@ -37,6 +38,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("app.cli.backup:backup", "Write everything that is here into one file, verified."),
     "restore": ("app.cli.restore:restore", "Put a backup back."),
     "db": ("app.cli.db:db", "Look after the database: check, salvage, vacuum, rebuild."),
+    "config": ("app.cli.config:config", "The configuration: show, check, schema."),
+    "doctor": ("app.cli.doctor:doctor", "Find out what is wrong here, and how to mend it."),
+    "health": ("app.cli.health:health", "Whether it lives, is ready, is in sync; for monitoring."),
+    "bundle": ("app.cli.bundle:bundle", "Everything that helps to help you, in one file, without secrets."),
     "run": ("app.cli.run:run", "Run the services of this node in the foreground."),
     "join": ("app.cli.join:join", "Tell this node its hub and key."),
     "sync": ("app.cli.sync:sync", "The link to the hub: status, now, pause, verify, rejected."),
@@ -105,9 +110,10 @@ class LazyGroup(click.Group):
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where this node keeps its files (SPOKE_DATA_DIR).")
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration file (SPOKE_CONFIG).")
+@click.option("--set", "flags", multiple=True, metavar="TABLE.KEY=VALUE", help="Set this for this time.")
 @click.version_option(__version__, message="spoke %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, data_dir: Path | None, config: Path | None) -> None:
+def cli(ctx: click.Context, data_dir: Path | None, config: Path | None, flags: tuple[str, ...]) -> None:
     """A node that keeps working without a network.
 
     \b
@@ -120,7 +126,7 @@ def cli(ctx: click.Context, data_dir: Path | None, config: Path | None) -> None:
     """
     from app.cli.context import Context
 
-    ctx.obj = Context(data_dir, config)
+    ctx.obj = Context(data_dir, config, flags)
     if ctx.invoked_subcommand is None:
         import sys
 

@@ -35,15 +35,17 @@ PARENT_ENV = "SPOKE_PARENT_REQUEST_ID"
 class Context:
     """One invocation of `spoke`."""
 
-    def __init__(self, data_dir: Path | None, config_file: Path | None) -> None:
+    def __init__(self, data_dir: Path | None, config_file: Path | None, flags: tuple[str, ...] = ()) -> None:
         self.paths: Paths = resolve(data_dir, config_file)
+        self.flags = flags
+        """`TABLE.KEY=VALUE` of the command line: what wins over every other configuration."""
 
     def settings(self) -> Settings:
         """The configuration; reading it costs pydantic, so only commands that need it ask."""
         from app.config import load
 
         self._finish_restore()
-        return load(self.paths)
+        return load(self.paths, self.flags)
 
     def make_data_dir(self) -> None:
         """Create the data directory (0700).

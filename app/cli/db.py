@@ -67,19 +67,10 @@ def check(context: Context, quick: bool, as_json: bool) -> None:
     Writes nothing; safe while the services run. Each finding says what to do. Exits with 1 when there is a problem,
     with 0 when there is none (notes are none).
     """
-    from app.services.projector import PROJECTIONS
-    from storage.check import check as look
-    from storage.migrations import system, tenant
+    from app.checking import check_database
 
     files = context.databases()
-    found = []
-    for path in files:
-        if path == context.paths.system_db:
-            findings = look(path, system.MIGRATIONS, quick=quick)
-        else:
-            own = path == context.paths.tenant_db
-            findings = look(path, tenant.MIGRATIONS, PROJECTIONS if own else (), quick=quick)
-        found += [(path, finding) for finding in findings]
+    found = [(path, finding) for path in files for finding in check_database(context.paths, path, quick=quick)]
     problems = sum(finding.level == "problem" for _, finding in found)
     if as_json:
         print_json(

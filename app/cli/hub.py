@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from app import logs
 from app.cli.context import Context, camel, json_option, now, print_json, say
 from app.cli.durable_calls import calls, operations
 from app.cli.errors import CommandError
@@ -23,6 +25,7 @@ from app.cli.hub_token import token
 from app.cli.hub_views import gaps, rejected, spokes, status
 
 if TYPE_CHECKING:
+    from app.config import Settings
     from sync.hub.server import Hub
     from sync.logs.incoming import Stable
 
@@ -55,6 +58,9 @@ hub.add_command(delegation)
     show_default=True,
     help="What spokes may forget: what is on this disk, or only what is in its newest backup.",
 )
+@click.option(
+    "--health-port", type=click.IntRange(0, 65_535), help="/healthz, /readyz, /metrics on this port of 127.0.0.1."
+)
 @click.pass_obj
 def run(
     context: Context,
@@ -64,6 +70,7 @@ def run(
     tls_key: Path | None,
     allow_plain: bool,
     stable: Stable,
+    health_port: int | None,
 ) -> None:
     """Run the hub in the foreground until SIGTERM or ^C.
 
@@ -74,7 +81,6 @@ def run(
     Uses the certificates of `spoke hub init` when there are any and no others are given. Prints the address to stderr
     once it listens. An event is acknowledged after it is on disk.
     """
-    from app.cli.run import log_to_stderr
     from sync.hub.certificates import SERVER_FILE, load_certificates, renewed_if_due, server_context
     from sync.hub.server import Hub
 
@@ -86,24 +92,44 @@ def run(
     elif (own := load_certificates(context.paths.hub_certificates)) is not None:
         tls = server_context(renewed_if_due(own, now()).folder / SERVER_FILE)
         ca_pem = own.ca.pem
-    log_to_stderr()
+    settings = context.settings()
+    logs.set_up(logs.Logging.of(settings))
     folder = hub_directory(context)
     server = Hub(folder, host=host, port=port, tls=tls, ca_pem=ca_pem, allow_plain=allow_plain, stable=stable)
-    asyncio.run(_serve(server, folder, "wss" if tls else "ws", host))
+    address = f"{'wss' if tls else 'ws'}://{host}"
+    asyncio.run(
+        _serve(context, settings, server, lambda ready: say(f"hub listens on {address}:{ready.port}"), health_port)
+    )
 
 
-async def _serve(server: Hub, folder: Path, scheme: str, host: str) -> None:
+async def _serve(
+    context: Context, settings: Settings, server: Hub, ready: Callable[[Hub], None], health_port: int | None
+) -> None:
+    from app.services.draining import leave_if_needed
     from app.services.hub import run_hub
-    from app.services.signals import stop_on_signals
+    from app.services.reload import Reloading
+    from app.services.signals import asked_by_hangup, stop_on_signals
 
+    stop = stop_on_signals()
+    reloading = Reloading(
+        context.paths,
+        settings,
+        flags=context.flags,
+        asked=asked_by_hangup(),
+        on_log=logs.set_up,
+        needed=lambda _: None,  # a hub goes by `[log]` alone
+    )
+    following = asyncio.create_task(reloading.changed(stop))
     try:
-        await run_hub(
-            server, folder, stop_on_signals(), lambda ready: say(f"hub listens on {scheme}://{host}:{ready.port}")
-        )
+        await run_hub(server, context.paths.hub_dir, stop, ready, health_port=health_port)
+        leave_if_needed()
     except OSError as error:
         raise CommandError(
             f"cannot listen: {error.strerror or error}", hint="choose another --port", code=ExitCode.UNAVAILABLE
         ) from error
+    finally:
+        stop.set()
+        await following
 
 
 @hub.group()

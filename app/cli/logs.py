@@ -31,13 +31,13 @@ SINCE = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
 )
 @click.option("--count", "-n", type=click.IntRange(min=1), default=100, show_default=True, help="The newest so many.")
 @click.option("--since", type=click.DateTime(SINCE), help="Only entries from then on, in local time.")
-@click.option("--file", type=click.Path(path_type=Path), help="Another log than that of the terminal UI.")
+@click.option("--file", type=click.Path(path_type=Path), help="Another log.")
 @json_option
 @click.pass_obj
 def logs(
     context: Context, follow: bool, level: str, count: int, since: datetime | None, file: Path | None, as_json: bool
 ) -> None:
-    """What the services of this node told: the log of the terminal UI, or a FILE that a daemon's stderr went to.
+    """What the services of this node told: [log] file of the configuration, else the log of the terminal UI, or FILE.
 
     \b
     Example:
@@ -45,7 +45,7 @@ def logs(
 
     `spoke run` logs to its stderr: with systemd, `journalctl -u spoke` has it.
     """
-    path = file or context.paths.log_file
+    path = file or context.settings().log.file or context.paths.log_file
     least = LEVELS.index(level.upper())
     since_ms = None if since is None else since.astimezone().timestamp() * 1000
 

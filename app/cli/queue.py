@@ -138,7 +138,7 @@ def retry(context: Context, job: int | None, of_queue: str | None, cause: str | 
         done = execute(context, "queue.retry", {"id": job})
         _tell(done, as_json, f"queued anew as job {done['id']}")
         return
-    done = execute(context, "queue.retryAll", {"queue": of_queue, "cause": cause})
+    done = execute(context, "queue.retry_all", {"queue": of_queue, "cause": cause})
     if cause is not None and not done["jobs"]:
         raise CommandError(
             f"no dead job of {safe(str(of_queue))} died of that: nothing was changed",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from typing import TYPE_CHECKING
 
 import click
 
+from app import logs
 from app.cli.context import Context, say
+from app.services.draining import leave_if_needed
 from storage.engine import Database
 from storage.process_lock import ProcessLock
+
+if TYPE_CHECKING:
+    from app.config import Settings
 
 
 @click.command()
@@ -21,26 +26,24 @@ def run(context: Context) -> None:
     Example:
       spoke run
 
-    One process per data directory. Killing it at any moment loses nothing.
+    One process per data directory. Killing it at any moment loses nothing. A
+    changed configuration is taken at once; SIGHUP reads it again. SIGTERM lets
+    what runs end, for 25 s at most; a second one ends it now.
     """
     settings = context.settings()
     context.make_data_dir()
-    log_to_stderr()
+    logs.set_up(logs.Logging.of(settings))
     with ProcessLock(context.paths.daemon_lock), context.database() as db:
         hub = settings.hub.url or "no hub: spoke join wss://HOST"
         say(f"spoke runs on {context.paths.data_dir} ({hub}); local API: {context.paths.socket}; ^C stops it")
-        asyncio.run(_serve(db, context))
+        asyncio.run(_serve(db, context, settings))
 
 
-async def _serve(db: Database, context: Context) -> None:
+async def _serve(db: Database, context: Context, settings: Settings) -> None:
     from app.services.node import run_node
-    from app.services.signals import stop_on_signals
+    from app.services.reload import Reloading
+    from app.services.signals import asked_by_hangup, stop_on_signals
 
-    await run_node(db, context.settings(), context.paths, stop_on_signals())
-
-
-def log_to_stderr() -> None:
-    """What happens, a line each, on stderr; never payloads."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("websockets", "watchfiles"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    reloading = Reloading(context.paths, settings, flags=context.flags, asked=asked_by_hangup(), on_log=logs.set_up)
+    await run_node(db, context.paths, reloading, stop_on_signals())
+    leave_if_needed(db)

@@ -93,4 +93,4 @@ def _change(verb: str, operation: str, help_text: str, told: str) -> None:
 _change("remove", "schedule.remove", "Remove a schedule; jobs that it has queued stay.", "schedule {name} is gone")
 _change("pause", "schedule.pause", "Stop a schedule until it is resumed.", "schedule {name} is paused")
 _change("resume", "schedule.resume", "Let a schedule go on; what was missed stays so.", "schedule {name} is on")
-_change("run-now", "schedule.runNow", "Queue its job now; its next time stays.", "job {id} is queued")
+_change("run-now", "schedule.run_now", "Queue its job now; its next time stays.", "job {id} is queued")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,11 +57,15 @@ def watch(
             found = find_session(snapshot, session_id)
         if found.status == "active" and trace.grows:
             say("^C stops watching, not the session")
+        import asyncio  # 30 ms that `spoke session list` does without
+
         ended = asyncio.run(_follow(db, found.id, trace, lambda: now().timestamp() * 1000))
     return ExitCode.OK if ended.status == "completed" else ExitCode.FAILURE
 
 
 async def _follow(db: Database, session_id: str, trace: Trace, now_ms: Callable[[], float]) -> SessionRow:
+    import asyncio
+
     reader, tree = CallReader(session_id), call_tree(())
     waiter = db.wake.add([("stream", "call-protocol"), ("stream", "session-events")])
     try:

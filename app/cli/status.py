@@ -75,10 +75,10 @@ def status(context: Context, as_json: bool) -> None:
 
 def _services(context: Context) -> list[dict[str, Any]]:
     """The services as the process that runs them tells; none when it does not answer."""
-    from app.services.local_client import NoDaemonError, ask
+    from app.services.local_client import NoDaemonError, ask_health
 
     try:
-        found: list[dict[str, Any]] = ask(context.paths.socket, "system.services")["services"]
+        found: list[dict[str, Any]] = ask_health(context.paths.socket)["services"]
     except NoDaemonError as error:
         say(f"the services do not answer on {context.paths.socket}: {error}")
         return []

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
-from logging.handlers import RotatingFileHandler
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from app import logs
 from app.cli.context import Context
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
@@ -61,7 +60,8 @@ def open_tui(context: Context, *, ascii_only: bool = False, read_only: bool = Fa
     elif colored():
         os.environ.pop("NO_COLOR", None)
     os.environ.pop("TEXTUAL_COLOR_SYSTEM", None)  # Textual dies of a value that it does not know
-    log_to_file(context.paths.log_file)
+    # While the screen is ours, what happens goes into a file of our own.
+    logs.set_up(replace(logs.Logging.of(settings), file=context.paths.log_file, max_bytes=1_000_000, keep=1))
     with ExitStack() as stack:
         lock = ProcessLock(context.paths.daemon_lock)
         alone = False  # a daemon, or another TUI, runs the services
@@ -73,6 +73,7 @@ def open_tui(context: Context, *, ascii_only: bool = False, read_only: bool = Fa
         _run(context, db, settings, ascii_only=ascii_only, alone=alone, read_only=read_only, theme=theme)
 
 
+<<<<<<< HEAD
 def log_to_file(path: Path) -> None:
     """While the screen is ours, what happens goes into a file; it is cut at 1 MB, one older one is kept."""
     handler = RotatingFileHandler(path, maxBytes=1_000_000, backupCount=1, encoding="utf-8")
@@ -83,6 +84,8 @@ def log_to_file(path: Path) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+=======
+>>>>>>> main
 def _run(
     context: Context,
     db: Database,
@@ -113,8 +116,9 @@ def _run(
     service: Service | None = None
     if alone:
         from app.services.node import run_node
+        from app.services.reload import Reloading
 
-        service = partial(run_node, db, settings, paths)
+        service = partial(run_node, db, paths, Reloading(paths, settings, flags=context.flags))
     operating = Operating(db, settings, paths)
     fps = settings.ui.max_fps or (SSH_FPS if os.environ.get("SSH_TTY") else FPS)
     app = SpokeApp(

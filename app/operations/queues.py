@@ -194,7 +194,7 @@ def register(registry: Registry) -> None:
             causes = read_causes(snapshot, given.queue)
         return CausesOutput(causes=[CauseOutput(**asdict(cause)) for cause in causes])
 
-    @group.mutation("retryAll", "Queue all dead jobs of a queue anew, or those that died of one cause.")
+    @group.mutation("retry_all", "Queue all dead jobs of a queue anew, or those that died of one cause.")
     def retry_all(given: RetryAllInput, context: OperationContext) -> CountOutput:
         tx, chosen = context.transaction, None
         if given.cause is not None:

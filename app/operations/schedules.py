@@ -105,7 +105,7 @@ def register(registry: Registry) -> None:
     def resume(given: NameInput, context: OperationContext) -> DoneOutput:
         return DoneOutput(done=_enable(context, given.name, enabled=True))
 
-    @group.mutation("runNow", "Queue the job of a schedule now; its next time stays.")
+    @group.mutation("run_now", "Queue the job of a schedule now; its next time stays.")
     def run_now(given: NameInput, context: OperationContext) -> JobOutput:
         tx = context.transaction
         rows = tx.rows(

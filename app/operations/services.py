@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from app.operations.declare import Group, NothingInput
-from app.services.supervisor import states
+from app.services.supervisor import health
 from storage.operations.spec import Model, OperationContext
 from sync.calls.registry import Registry
 
@@ -21,9 +19,11 @@ class ServiceOutput(Model):
 
 
 class ServicesOutput(Model):
-    """All services, by name."""
+    """All services, by name; why this node is not ready, nothing when it is; the version of the program that runs."""
 
     services: list[ServiceOutput]
+    not_ready: list[str]
+    version: str
 
 
 def register(registry: Registry) -> None:
@@ -31,4 +31,4 @@ def register(registry: Registry) -> None:
 
     @Group(registry, "system").query("services", "How the services of this node stand.")
     def services(_: NothingInput, __: OperationContext) -> ServicesOutput:
-        return ServicesOutput(services=[ServiceOutput(**asdict(states[name])) for name in sorted(states)])
+        return ServicesOutput.model_validate(health())

@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from app import __version__
@@ -92,8 +91,10 @@ def metrics(_: InfoInput, context: OperationContext) -> MetricsOutput:
     """Measure."""
     db = context.database
     with db.snapshot() as snapshot:
-        found = read_metrics(snapshot, Path(db.path))
-    return MetricsOutput(metrics=[MetricOutput(**asdict(metric)) for metric in found])
+        found = read_metrics(snapshot, Path(db.path), db.clock())
+    return MetricsOutput(
+        metrics=[MetricOutput(name=one.name, help=one.help, value=one.value, labels=dict(one.labels)) for one in found]
+    )
 
 
 def _memory_bytes() -> int | None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias
 
+from app.services.draining import finished
 from app.services.projector import catch_up
 from app.services.waiting import woken_or_stopped
 from storage.engine import Database, Snapshot
@@ -101,7 +102,10 @@ class _Ear:
 
 
 async def answer(callee: Callee, db: Database, peers: Peers, stop: asyncio.Event) -> None:
-    """Take in calls and execute them, until `stop`; what runs then is finished first."""
+    """Take in calls and execute them, until `stop`; what runs then is finished first.
+
+    When the process ends before it does, it is as after a crash: run again if it is idempotent, else INDETERMINATE.
+    """
     await asyncio.to_thread(callee.recover)
     loop = asyncio.get_running_loop()
     pool = ThreadPoolExecutor(MAX_RUNNING, thread_name_prefix="callee")
@@ -130,9 +134,7 @@ async def answer(callee: Callee, db: Database, peers: Peers, stop: asyncio.Event
     finally:
         stopped.cancel()
         ear.close()
-        if running:
-            await asyncio.wait(running)
-        pool.shutdown()
+        pool.shutdown(wait=await finished(running))
 
 
 async def hear(

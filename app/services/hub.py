@@ -16,6 +16,7 @@ from app.operations import hub_registry
 from app.services import durable_calls, live_calls, tenant
 from app.services.durable_calls import now, wall_ms
 from app.services.ear import listen
+from app.services.loopback import Pages, serve_pages
 from app.services.scheduler import lead
 from app.services.supervisor import Service, supervise
 from app.services.waiting import until_stopped
@@ -173,10 +174,13 @@ def consumers(node_id: str) -> list[Projection]:
     return [caller.results(node_id, wall_ms), offers(node_id)]
 
 
-async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[Hub], None]) -> None:
+async def run_hub(
+    hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[Hub], None], *, health_port: int | None = None
+) -> None:
     """Serve, and run the services of `system.db` and of every tenant file from when it is opened.
 
-    On stop no new connection is taken, jobs that run are finished, then the files are closed.
+    On stop no new connection is taken, jobs that run are finished (`app.services.draining`), then the files are
+    closed. With `health_port`, `/healthz`, `/readyz` and `/metrics` are on that port of this machine.
     """
     background: list[asyncio.Task[None]] = []
 
@@ -211,6 +215,11 @@ async def run_hub(hub: Hub, folder: Path, stop: asyncio.Event, ready: Callable[[
                 "system.ear": partial(listen, system, CHANNELS, STREAMS),
             }
         )
+        if health_port is not None:
+            from app.services.prometheus import hub_exposition
+
+            pages = Pages(system, lambda: hub_exposition(server, folder), stop)
+            start({"pages": partial(serve_pages, pages, health_port)})
         ready(server)
 
     async def drain() -> None:

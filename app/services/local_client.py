@@ -21,6 +21,21 @@ def ask(path: Path, operation: str, value: dict[str, Any] | None = None) -> dict
         NoDaemonError: there is no socket, or whoever listens there does not answer, or refuses.
     """
     request = {"type": "call.requested", "id": "1", "payload": {"operationId": operation, "input": value or {}}}
+    output: dict[str, Any] = _exchange(path, request, "call.responded")["output"]["data"]
+    return output
+
+
+def ask_health(path: Path) -> dict[str, Any]:
+    """Return what `system.services` does, without a call: looking every few seconds leaves no trace in the log.
+
+    Raises:
+        NoDaemonError: as `ask`.
+    """
+    return _exchange(path, {"type": "__health", "id": "1", "payload": {}}, "__health")
+
+
+def _exchange(path: Path, request: dict[str, Any], expected: str) -> dict[str, Any]:
+    """Send one line and return the payload of the answer."""
     try:
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(TIMEOUT_S)
@@ -30,7 +45,7 @@ def ask(path: Path, operation: str, value: dict[str, Any] | None = None) -> dict
                 answer = json.loads(lines.readline() or "null")
     except (OSError, ValueError) as error:
         raise NoDaemonError(str(error)) from error
-    if not isinstance(answer, dict) or answer.get("type") != "call.responded":
+    if not isinstance(answer, dict) or answer.get("type") != expected:
         raise NoDaemonError(str((answer or {}).get("payload", {}).get("message", "no answer")))
-    output: dict[str, Any] = answer["payload"]["output"]["data"]
-    return output
+    payload: dict[str, Any] = answer["payload"]
+    return payload

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
+from app.services.supervisor import health
 from storage.engine import Database, Event
 from storage.engine.errors import EngineError
 from storage.engine.payload import dumps
@@ -125,6 +126,8 @@ class Connection:
                 task = self._topics.pop(msgspec.json.decode(got.payload, type=_Subscribe).topic, None)
                 if task is not None:
                     task.cancel()
+            case "__health":
+                await self._send("__health", got.id, health())
             case other:
                 await self._fail(
                     got.id, "UNKNOWN_TYPE", f"{other[:60]!r}: call.requested, call.aborted, __subscribe, __unsubscribe"

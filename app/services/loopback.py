@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from app.services.api_keys import identity_of
 from app.services.local_connection import MAX_LINE_BYTES, Connection, Serving
-from app.services.supervisor import states
+from app.services.supervisor import problems
+from storage.engine import Database
 from storage.engine.errors import EngineError
 from storage.operations.spec import Identity
 from sync.events.listener import Page, listening
@@ -45,8 +47,46 @@ class _Messages:
         return self._ended
 
 
+class Pages:
+    """`/healthz`, `/readyz` and `/metrics`, of a node and of a hub.
+
+    Args:
+        db: a file that must be readable for the process to be ready.
+        metrics: what `/metrics` says; called on a thread.
+        stop: set when the process is to end.
+    """
+
+    def __init__(self, db: Database, metrics: Callable[[], bytes], stop: asyncio.Event) -> None:
+        self._db = db
+        self._metrics = metrics
+        self._stop = stop
+
+    async def page(self, path: str) -> Page | None:
+        """The answer to a GET; None when there is no such page."""
+        match path:
+            case "/healthz":
+                return Page(200, "text/plain; charset=utf-8", b"ok\n")
+            case "/readyz":
+                return await self._ready()
+            case "/metrics":
+                return Page(200, "text/plain; version=0.0.4; charset=utf-8", await asyncio.to_thread(self._metrics))
+            case _:
+                return None
+
+    async def _ready(self) -> Page:
+        found = problems()
+        if self._stop.is_set():
+            found.append("stopping")
+        try:
+            await self._db.read(lambda snapshot: snapshot.rows("SELECT 1"))
+        except EngineError as error:
+            found.append(f"database: {error}")
+        text = "\n".join(found) or "ready"
+        return Page(503 if found else 200, "text/plain; charset=utf-8", f"{text}\n".encode())
+
+
 class Loopback:
-    """Serves the port."""
+    """Serves the port of a node."""
 
     def __init__(self, serving: Serving, port: int, keys: Path) -> None:
         self._serving = serving
@@ -60,9 +100,12 @@ class Loopback:
         Raises:
             OSError: the port is taken; the supervisor tries again.
         """
+        from app.services.prometheus import node_exposition
+
+        db = self._serving.db
         async with listening(
             self._port,
-            page=self._page,
+            page=Pages(db, lambda: node_exposition(db), stop).page,
             authenticate=self._authenticate,
             accept=self._accept,
             max_bytes=MAX_LINE_BYTES,
@@ -91,27 +134,21 @@ class Loopback:
         finally:
             self._open.discard(task)
 
-    async def _page(self, path: str) -> Page | None:
-        match path:
-            case "/healthz":
-                return Page(200, "text/plain; charset=utf-8", b"ok\n")
-            case "/readyz":
-                return await self._ready()
-            case "/metrics":
-                return Page(200, "text/plain; version=0.0.4; charset=utf-8", await asyncio.to_thread(self._metrics))
-            case _:
-                return None
 
-    async def _ready(self) -> Page:
-        problems = [f"{one.name}: {one.error}" for one in states.values() if one.state == "waiting"]
-        try:
-            await self._serving.db.read(lambda snapshot: snapshot.rows("SELECT 1"))
-        except EngineError as error:
-            problems.append(f"database: {error}")
-        text = "\n".join(problems) or "ready"
-        return Page(503 if problems else 200, "text/plain; charset=utf-8", f"{text}\n".encode())
+async def serve_pages(pages: Pages, port: int, stop: asyncio.Event) -> None:
+    """Serve the pages alone, to anybody on this machine, until `stop`.
 
-    def _metrics(self) -> bytes:
-        from app.services.prometheus import exposition
+    Raises:
+        OSError: the port is taken; the supervisor tries again.
+    """
+    async with listening(port, page=pages.page, authenticate=_nobody, accept=_hang_up, max_bytes=1_024) as bound:
+        log.info("http://127.0.0.1:%d/healthz /readyz /metrics", bound)
+        await stop.wait()
 
-        return exposition(self._serving.db)
+
+def _nobody(_: str) -> Identity | None:
+    return None
+
+
+async def _hang_up(connection: Socket, _: Identity) -> None:
+    await connection.close()

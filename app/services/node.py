@@ -12,7 +12,7 @@ from app import __version__
 from app.paths import Paths
 from app.services import durable_calls, ingest, projector, tenant
 from app.services.durable_calls import now, wall_ms
-from app.services.reload import run_reloading
+from app.services.reload import Reloading, run_reloading
 from app.services.supervisor import Service, supervise
 from storage.engine import Database, Limits
 from storage.operations.spec import Identity
@@ -144,14 +144,14 @@ async def _serve_api(db: Database, settings: Settings, paths: Paths, stop: async
             group.create_task(work)
 
 
-async def run_node(db: Database, settings: Settings, paths: Paths, stop: asyncio.Event) -> None:
+async def run_node(db: Database, paths: Paths, reloading: Reloading, stop: asyncio.Event) -> None:
     """Run the services until `stop`; a changed configuration makes them begin anew.
 
-    On stop nothing new is claimed or accepted, what runs is finished; closing the database brings the
-    write-ahead log into the file.
+    On stop nothing new is claimed or accepted, and what runs has `draining.DRAIN_S` to end; closing the database
+    brings the write-ahead log into the file.
     """
 
     async def run(current: Settings, pause: asyncio.Event) -> None:
         await supervise(services(db, current, paths), pause, random.random)
 
-    await run_reloading(paths, settings, stop, run)
+    await run_reloading(reloading, stop, run)

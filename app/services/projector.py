@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.services.readiness import not_ready
 from app.services.waiting import woken_or_stopped
 from storage.engine import Database
 from storage.engine.stream import last_offset, saved_offset
@@ -58,13 +59,16 @@ async def run(db: Database, stop: asyncio.Event, projections: tuple[Projection, 
     import asyncio
 
     waiter = db.wake.add([("stream", projection.topic) for projection in projections])
+    not_ready["projector"] = "rows are brought up to the log"
     stopped = asyncio.ensure_future(stop.wait())
     try:
         while not stop.is_set():
             waiter.clear()  # before the read: a commit in between wakes us again
             counts = [await db.run(partial(step, projection=projection)) for projection in projections]
             if max(counts) < BATCH:
+                not_ready.pop("projector", None)
                 await woken_or_stopped(waiter, stopped, SAFETY_POLL_S)
     finally:
+        not_ready.pop("projector", None)
         stopped.cancel()
         db.wake.remove(waiter)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
 
+from app import __version__
+from app.services.readiness import not_ready
 from app.services.waiting import stopped_within
 
 Service: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
@@ -36,6 +39,23 @@ class ServiceState:
 
 states: dict[str, ServiceState] = {}
 """The services of this process, by name (`spoke status` shows them)."""
+restarts: Counter[str] = Counter()
+"""How often each service crashed in this process."""
+
+
+def problems() -> list[str]:
+    """Why this process is not ready; empty when it is."""
+    crashed = [f"{one.name}: {one.error}" for one in states.values() if one.state == "waiting"]
+    return [*crashed, *(f"{name}: {why}" for name, why in not_ready.items())]
+
+
+def health() -> dict[str, Any]:
+    """How the services of this process stand, as `system.services` says it."""
+    return {
+        "services": [asdict(states[name]) for name in sorted(states)],
+        "notReady": problems(),
+        "version": __version__,
+    }
 
 
 async def supervise(services: Mapping[str, Service], stop: asyncio.Event, random: Callable[[], float]) -> None:
@@ -57,9 +77,16 @@ async def _keep(name: str, service: Service, stop: asyncio.Event, random: Callab
         try:
             await service(stop)
         except Exception as crash:
+            restarts[name] += 1
             failures = 1 if time.time() - began >= HEALTHY_S else failures + 1
             delay_s = random() * min(MAX_DELAY_S, FIRST_DELAY_S * 2 ** (failures - 1))
-            log.exception("service %s failed %d times; starting it again in %.1f s", name, failures, delay_s)
+            log.exception(
+                "service %s failed %d times; starting it again in %.1f s",
+                name,
+                failures,
+                delay_s,
+                extra={"ids": {"service": name}},
+            )
             error = f"{type(crash).__name__}: {crash}"
             states[name] = ServiceState(name, "waiting", time.time(), failures, error)
             await stopped_within(stop, delay_s)

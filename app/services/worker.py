@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from app.services.draining import finished
 from app.services.waiting import woken_or_stopped
 from storage.engine import Database, Job
 from storage.engine.worker import run_task
@@ -24,6 +25,8 @@ log = logging.getLogger("spoke.worker")
 
 async def work(db: Database, handlers: Mapping[str, Handler], stop: asyncio.Event) -> None:
     """Claim and run jobs of the queues until `stop`; a job that runs is finished first.
+
+    When the process ends before it does (`app.services.draining`), it is given back, and the attempt does not count.
 
     A handler that raises leaves its job to be tried again after 10 s, 30 s, 90 s …, and in the dead letters after its
     last attempt, with the error.
@@ -47,7 +50,8 @@ async def work(db: Database, handlers: Mapping[str, Handler], stop: asyncio.Even
                 job = await asyncio.to_thread(queue.claim_one, worker_id)
                 if job is not None:
                     worked = True
-                    await _run(job, handlers[name])
+                    if not await _run(job, handlers[name], stopped):
+                        return
                 if stop.is_set():
                     return
             if not worked:
@@ -57,14 +61,25 @@ async def work(db: Database, handlers: Mapping[str, Handler], stop: asyncio.Even
         db.wake.remove(waiter)
 
 
-async def _run(job: Job, handler: Handler) -> None:
-    log.info("queue %s job %d attempt %d", job.queue.name, job.id, job.attempts)
+async def _run(job: Job, handler: Handler, stopped: asyncio.Future[Any]) -> bool:
+    """Run a job to its end; False when the process ended before it did, and it was given back."""
+    about = {"ids": {"queue": job.queue.name, "job": job.id}}
+    log.info("queue %s job %d attempt %d", job.queue.name, job.id, job.attempts, extra=about)
 
     def told(payload: Any) -> Any:
         try:
             return handler(payload)
         except Exception as error:
-            log.warning("queue %s job %d failed: %s: %s", job.queue.name, job.id, type(error).__name__, error)
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("queue %s job %d failed: %s", job.queue.name, job.id, reason, extra=about)
             raise
 
-    await run_task(job, told, retry_delay=RETRY_DELAY_S, backoff=BACKOFF)
+    running = asyncio.ensure_future(run_task(job, told, retry_delay=RETRY_DELAY_S, backoff=BACKOFF))
+    waited: set[asyncio.Future[Any]] = {running, stopped}
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+    if await finished({running}):
+        running.result()
+        return True
+    await asyncio.to_thread(job.release)
+    log.warning("queue %s job %d still runs: it is given back", job.queue.name, job.id, extra=about)
+    return False

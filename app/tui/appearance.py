@@ -4,12 +4,15 @@ read again while the TUI runs.
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textual.app import App
 from textual.theme import Theme
 from textual.widget import Widget
 
@@ -74,20 +77,19 @@ def read_theme(path: Path) -> Theme:
 
 
 def binding_ids() -> dict[str, str]:
-    """Every id that a `[keys]` table may name, with its keys as they are without one."""
+    """Every id that a `[keys]` table may name, with its keys as they are without one. Imports every screen."""
+    import app.tui as screens
     from app.tui.verbs import bindings_of
 
+    for module in pkgutil.walk_packages(screens.__path__, "app.tui."):
+        importlib.import_module(module.name)
     found: dict[str, str] = {}
-    pending: list[type] = [Widget]
-    import app.tui.app as application
-
-    pending.append(application.SpokeApp)
+    pending: list[type] = [Widget, App]
     while pending:
         kind = pending.pop()
         pending += kind.__subclasses__()
-        for binding in bindings_of(kind):
-            if binding.id is not None:
-                found[binding.id] = binding.key
+        if kind.__module__.startswith("app."):
+            found |= {binding.id: binding.key for binding in bindings_of(kind) if binding.id is not None}
     return found
 
 

@@ -17,7 +17,7 @@ from textual.worker import Worker
 from app.tui.detail import Detail, wrap
 from app.tui.lines.line_list import LineList
 from app.tui.view import View
-from app.views.form_text import dumps
+from app.views.forms.text import dumps
 from app.views.operations import OperationRow
 from app.views.text import clip, duration, of, safe
 from storage.engine import EngineError

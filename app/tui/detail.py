@@ -41,7 +41,7 @@ class Detail(View):
 
     async def load(self) -> None:
         """Wrap the text to the width, once a width, off the event loop."""
-        width = max(20, (self.query_one(LineList).size.width or self.size.width) - 1)
+        width = self.query_one(LineList).text_width
         if self._wrapped[0] != width:
             lines = await asyncio.to_thread(
                 lambda: list(wrap(self._text, width, ascii_only=self.spoke.ascii_only, most=MAX_LINES))

@@ -24,9 +24,9 @@ from app.tui.line_input import LineInput
 from app.tui.picker import Picker
 from app.tui.programs import editor, show_in
 from app.tui.prompts import Confirm
-from app.views.form import Problem, build, told_problem
-from app.views.form_field import Field, read_text
-from app.views.form_text import TextError, dumps, read_json, read_word, write_word
+from app.views.forms.field import Field, read_text
+from app.views.forms.form import Problem, build, told_problem
+from app.views.forms.text import TextError, dumps, read_json, read_word, write_word
 from app.views.text import clip, fit, of, safe
 from sync.calls.errors import CallFailed, ValidationError
 

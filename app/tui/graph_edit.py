@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from app.tui.form import FormScreen, problems_of
 from app.tui.prompts import Ask, Choose, Confirm
 from app.tui.view import View
-from app.views.form import Problem, schema_problems
+from app.views.forms.form import Problem, schema_problems
 from app.views.graphs.browse import Shown
 from app.views.graphs.catalogue import EntryRow, GraphTypeRow, find_schema
 from app.views.graphs.neighbourhood import Neighbourhood, read_neighbourhood

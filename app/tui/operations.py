@@ -18,8 +18,8 @@ from app.tui.prompts import Confirm
 from app.tui.table_view import TableView
 from app.tui.view import View
 from app.views.columns import Column
-from app.views.form import Problem
-from app.views.form_text import dumps
+from app.views.forms.form import Problem
+from app.views.forms.text import dumps
 from app.views.operations import OperationRow, operation_lines
 from app.views.text import clip
 from storage.engine import Snapshot

@@ -121,7 +121,7 @@ class QueuesView(DeskView):
         """Queue all dead jobs of the marked queues anew."""
         rows = [row for row in self.table.marked if row.dead]
         if await self.app.push_screen_wait(Confirm(*_of_queues("retry", rows))):
-            await self.change("queue.retryAll", [{"queue": row.name} for row in rows], "retried")
+            await self.change("queue.retry_all", [{"queue": row.name} for row in rows], "retried")
 
     @work
     async def action_purge(self) -> None:
@@ -273,4 +273,6 @@ class CausesView(DeskView):
         rows = self.table.marked
         details = [f"  {count(row.jobs)} x {row.error[:70]}" for row in rows[:8]]
         if await self.app.push_screen_wait(Confirm(f"retry {of(sum(row.jobs for row in rows), 'job')}?", details)):
-            await self.change("queue.retryAll", [{"queue": self._queue, "cause": row.error} for row in rows], "retried")
+            await self.change(
+                "queue.retry_all", [{"queue": self._queue, "cause": row.error} for row in rows], "retried"
+            )

@@ -87,7 +87,7 @@ class SchedulesView(DeskView):
     @work
     async def action_run_now(self) -> None:
         """Queue its job now."""
-        await self.change("schedule.runNow", [{"name": row.name} for row in self.table.marked], "queued a job")
+        await self.change("schedule.run_now", [{"name": row.name} for row in self.table.marked], "queued a job")
 
     @work
     async def action_remove(self) -> None:

@@ -17,7 +17,7 @@ from app.tui.prompts import Confirm
 from app.tui.table_view import TableView
 from app.tui.view import View
 from app.views.columns import Column
-from app.views.form import Problem
+from app.views.forms.form import Problem
 from app.views.secrets import SecretRow, read_secrets
 from app.views.text import of, safe
 from storage.engine import EngineError, Snapshot
@@ -25,8 +25,8 @@ from sync.calls.errors import CallFailed
 
 EMPTY = (
     "",
-    "  No secrets yet. A secret is a password, a token or a key, kept encrypted in the",
-    "  database; the key is in a file beside it. What is in it is in no log.",
+    "  No secrets yet. A secret is a password, a token or a key, kept encrypted in",
+    "  the database; the key is in a file beside it. What is in it is in no log.",
     "",
     '  Keep one:   a, or   printf %s "$TOKEN" | spoke secret set NAME',
 )

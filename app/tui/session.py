@@ -141,7 +141,7 @@ class SessionView(View):
 
     async def load(self) -> None:
         """Read what changed, lay it out on the reader thread, show it."""
-        width = max(20, (self._list.size.width or self.size.width) - 1)
+        width = self._list.text_width
         pane = max(20, (self.query_one(Pane).size.width or self.size.width) - 2)
         wanted, call, now_ms = self.wanted, self.calls.call, self.spoke.now_ms()
         self._loaded = await self.spoke.db.read(

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LOADING_S = 0.15
 """What is read faster than this shows no sign of it."""
 LEAST_TITLE = 24
+ALWAYS = frozenset({"view.help", "app.palette", "app.quit"})
+"""Hints that are never left out: from there a person finds the rest."""
 
 
 class View(Screen[None]):
@@ -126,12 +128,14 @@ class View(Screen[None]):
 
     def hints(self, width: int) -> Iterator[str]:
         """The keys that matter here, as many as fit: those of the list, of the screen, of the application."""
-        left = width - 2
-        for verb in verbs_of(self):
-            text = f"{shown_keys(verb.binding, self.spoke.keymap, first=True)} {verb.binding.description}"
-            if not verb.binding.show or left < cell_len(text):
-                continue
-            left -= cell_len(text) + 2
+        shown = [verb.binding for verb in verbs_of(self) if verb.binding.show]
+        texts = [f"{shown_keys(one, self.spoke.keymap, first=True)} {one.description}" for one in shown]
+        left = width - 2 - sum(cell_len(text) + 2 for one, text in zip(shown, texts, strict=True) if one.id in ALWAYS)
+        for one, text in zip(shown, texts, strict=True):
+            if one.id not in ALWAYS:
+                if left < cell_len(text):
+                    continue
+                left -= cell_len(text) + 2
             yield text
 
     # -- states --------------------------------------------------------------------------------------------------------

@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from app.views.text import safe
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PLAIN = re.compile(
-    r"(?:<\d>)?(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:[,.](\d{1,6}))?\S* (\w+) ([\w.]+): (.*)", re.DOTALL
+    r"(?:<\d>)?(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:[,.](\d{1,6}))?(Z?)\S* (\w+) ([\w.]+): (.*)", re.DOTALL
 )
 
 
@@ -40,7 +40,7 @@ class LogLine:
 
 
 def parse_log(lines: Iterable[str], zone: tzinfo | None = None) -> Iterator[LogLine]:
-    """Entries of a log. Plain times are local times, in `zone` (None: the machine's)."""
+    """Entries of a log. Plain times without a `Z` are local times, in `zone` (None: the machine's)."""
     entry: LogLine | None = None
     more: list[str] = []
     for number, raw in enumerate(lines):
@@ -62,13 +62,13 @@ def _with(entry: LogLine, more: list[str]) -> LogLine:
 
 def _plain(number: int, line: str, zone: tzinfo | None) -> LogLine | None:
     found = _PLAIN.fullmatch(line)
-    if found is None or found[3] not in LEVELS:
+    if found is None or found[4] not in LEVELS:
         return None
     try:
-        at = datetime.fromisoformat(found[1]).replace(tzinfo=zone).timestamp()
+        at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC if found[3] else zone).timestamp()
     except (ValueError, OverflowError):
         return None
-    return LogLine(number, int(at * 1000) + int((found[2] or "0")[:3].ljust(3, "0")), found[3], found[4], found[5])
+    return LogLine(number, int(at * 1000) + int((found[2] or "0")[:3].ljust(3, "0")), found[4], found[5], found[6])
 
 
 def _json(number: int, line: str) -> LogLine | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from app.views.form import Form, build
+from app.views.forms.form import Form, build
 from app.views.text import clip, fit, safe
 from storage.operations.spec import Execution, Kind, OperationSpec
 

@@ -16,6 +16,7 @@ import apsw
 from storage.engine import schema, sql_functions
 from storage.engine.connection import Durability, Params, create_private, file_of
 from storage.engine.cron import CronSchedule
+from storage.engine.durations import Durations
 from storage.engine.errors import BusyError, ClosedError, ReadOnlyError, UsageError
 from storage.engine.locks import Lock
 from storage.engine.notify import Listener, prune_notifications
@@ -324,6 +325,11 @@ class Database:
                 yield None
         finally:
             self.wake.remove(waiter)
+
+    @property
+    def commits(self) -> Durations:
+        """How long the commits of this process took, fsync included."""
+        return self._writable.commits
 
     @property
     def wake(self) -> WakeHub:

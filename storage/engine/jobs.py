@@ -220,7 +220,7 @@ def _remove(tx: Transaction, job: int) -> None:
 
 
 def unclaim(tx: Transaction, claimed: list[JobRow]) -> None:
-    """Undo claims that nobody has seen (the claimer was cancelled): pending again, and the attempt does not count."""
+    """Undo claims (the claimer was cancelled, or must end): pending again, and the attempt does not count."""
     cleared = ", claimed_at = NULL" if tx.has_claimed_at else ""
     for row in claimed:
         tx.execute(

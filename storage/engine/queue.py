@@ -118,6 +118,11 @@ class Job:
         """Hold the claim for longer."""
         return self.queue.heartbeat(self.id, self._worker, extend_s)
 
+    def release(self) -> None:
+        """Give it back undone: others may claim it at once, and this attempt does not count."""
+        with self.queue.db.transaction() as tx:
+            jobs.unclaim(tx, [self.row])
+
     @property
     def _worker(self) -> str:
         return self.row.worker_id or ""

@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import apsw
 
 from storage.engine.connection import Durability, connect, file_of
+from storage.engine.durations import Durations
 from storage.engine.errors import ClosedError, NestedTransactionError, from_apsw, translated
 from storage.engine.transaction import Transaction
 from storage.engine.wake import WakeHub, Watcher
@@ -56,6 +58,7 @@ class Writer:
         self._path = path
         self._connection = connect(path, durability=durability, query_only=False)
         self.has_claimed_at = False
+        self.commits = Durations()
         self._current: Transaction | None = None
         prepare(self._connection, self._open_transaction)
         self._slot = threading.Lock()
@@ -131,11 +134,13 @@ class Writer:
     def commit(self, tx: Transaction) -> None:
         """COMMIT, or undo everything and say why."""
         tx.finish()
+        began = perf_counter()
         try:
             self._connection.execute("COMMIT")
         except apsw.Error as error:
             self.rollback(tx)
             raise from_apsw(error, self._path) from error
+        self.commits.note(perf_counter() - began)
 
     def rollback(self, tx: Transaction) -> None:
         """Undo everything."""

@@ -20,6 +20,7 @@ from storage.events.call_events import STREAM
 from storage.operations.abort import Abort
 from storage.operations.spec import Model, OperationContext
 from sync.calls import events
+from sync.calls.counting import Ended
 from sync.calls.errors import ABORTED, AbortedError, CallFailed
 from sync.calls.events import HIDDEN, Call
 from sync.calls.registry import Registry
@@ -192,6 +193,7 @@ class Recorder:
         await self._publish_soon(request_id, self._requested(registry, call, request_id))
         began = self._clock()
         ending = partial(events.aborted, request_id, began)
+        outcome: Ended = "aborted"
         with self._tracked(request_id, call), call.abort.calling(lambda: _tell(loop, stop)):
             outputs = registry.subscribe(call.operation_id, call.input, self._context(registry, call, request_id, None))
             try:
@@ -200,13 +202,15 @@ class Recorder:
                         yield output.model_dump(mode="json", by_alias=True)
                 if stop.is_set():
                     raise AbortedError("the call was aborted")
-                ending = partial(events.completed, request_id, began)
+                ending, outcome = partial(events.completed, request_id, began), "completed"
             except AbortedError:
                 raise
             except CallFailed as error:
                 ending = partial(events.failed, request_id, error.code, error.message, error, began)
+                outcome = "failed"
                 raise
             finally:
+                registry.count(call.operation_id, outcome)
                 await _finished(self._publish_soon(request_id, ending(self._clock())))
 
     def is_known(self, request_id: str) -> bool:
@@ -234,11 +238,13 @@ class Recorder:
                     output = registry.execute(call.operation_id, call.input, context, trusted=call.trusted)
                     document = output.model_dump(mode="json", by_alias=True)
             except CallFailed as error:
+                registry.count(call.operation_id, "aborted" if call.abort.requested else "failed")
                 if call.abort.requested:
                     stopped = AbortedError("the call was aborted", details={"after": error.message})
                     return Outcome(request_id, None, stopped), events.aborted(request_id, began, self._clock())
                 event = events.failed(request_id, error.code, error.message, error, began, self._clock())
                 return Outcome(request_id, None, error), event
+        registry.count(call.operation_id, "completed")
         shown = HIDDEN if registry.is_sensitive(call.operation_id) else document
         event = events.responded(call.operation_id, request_id, shown, began, self._clock())
         return Outcome(request_id, document, None), event

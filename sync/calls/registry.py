@@ -14,6 +14,7 @@ import pydantic
 
 from storage.engine.errors import EngineError
 from storage.operations.spec import Handler, I, Model, O, OperationContext, OperationSpec, Subscriber
+from sync.calls import counting
 from sync.calls.access import check_access
 from sync.calls.errors import (
     CallFailed,
@@ -93,6 +94,11 @@ class Registry:
             OperationNotFoundError, ValidationError: why not.
         """
         validate(self._get(operation_id).spec, input_value)
+
+    def count(self, operation_id: str, ended: counting.Ended) -> None:
+        """Count the end of a call of an operation that there is."""
+        if self._find(operation_id) is not None:
+            counting.note(operation_id, ended)
 
     def is_transactional(self, operation_id: str) -> bool:
         """Whether the operation writes through `context.tx`; False for one that there is not."""

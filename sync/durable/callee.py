@@ -193,7 +193,8 @@ class Callee:
         except EngineError:
             raise
         except Exception as error:
-            log.exception("call %s of %s: a defect", call.call_id, call.operation_id)
+            about = {"ids": {"call": call.call_id, "peer": call.peer}}
+            log.exception("call %s of %s: a defect", call.call_id, call.operation_id, extra=about)
             self._end(call, State.FAILED, ExecutionError(f"{type(error).__name__}: {error}"))
         finally:
             with self._lock:

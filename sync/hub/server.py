@@ -274,14 +274,14 @@ class Hub:
         try:
             await self._reception.serve(connection, self._principals.pop(connection, None))
         except LinkError as error:
-            log.warning("%s: %s: %s", peer, error.code, error)
+            log.warning("%s: %s: %s", peer, error.code, error, extra={"ids": {"peer": peer}})
             await _refuse(connection, error)
         except EngineError as error:
             # A failing disk: nothing was acknowledged, the spoke keeps its events and comes back.
             log.error("%s: %s", peer, error)
             await _refuse(connection, storage_full(error))
         except ConnectionClosed:
-            log.info("%s has left", peer)
+            log.info("%s has left", peer, extra={"ids": {"peer": peer}})
 
     async def _review(self) -> None:
         """Sessions whose key was revoked end at once; those that are old show their key again."""

@@ -247,7 +247,8 @@ class Reception:
                 done.retry_after_ms = 0
                 raise done
             connection.protocol.max_message_size = MAX_FRAME_BYTES + 1024
-            log.info("%s is here: node %s, session %d", peer.name, peer.node_id, peer.epoch)
+            about = {"ids": {"peer": peer.name, "node": peer.node_id, "tenant": peer.tenant}}
+            log.info("%s is here: node %s, session %d", peer.name, peer.node_id, peer.epoch, extra=about)
             await self._converse(connection, db, peer, ready)
         finally:
             if not db.closed:

@@ -363,11 +363,12 @@ class Conversation:
         try:
             return await self._db.run(lambda tx: self._incoming.store(tx, question))
         except LinkError as error:
-            log.warning("stream %s: %s: %s", question.name, error.code, error)
+            log.warning("stream %s: %s: %s", question.name, error.code, error, extra={"ids": {"stream": question.name}})
             return receiving.NotStored(question.stream, error)
         except (FullError, DiskError) as error:
             # Only this stream rests: what we send must go on, since that is what lets us make room.
-            log.warning("stream %s: cannot store events: %s", question.name, error)
+            about = {"ids": {"stream": question.name}}
+            log.warning("stream %s: cannot store events: %s", question.name, error, extra=about)
             asyncio.get_running_loop().call_later(FULL_RETRY_S, self.fail, StorageFullError(f"it was full: {error}"))
             return receiving.NotStored(question.stream, storage_full(error))
 

@@ -166,6 +166,15 @@ def _stream(snapshot: Snapshot, topic: str, hub_id: str | None) -> StreamStatus:
     return StreamStatus(topic, last or offset, offset, unsent, at, generation or 1, refused, gaps)
 
 
+def unsent_since(snapshot: Snapshot, stream: StreamStatus) -> int | None:
+    """When the oldest event that the hub does not have came into the log (unix seconds); None when it has all."""
+    rows = snapshot.rows(
+        "SELECT created_at FROM _honker_stream WHERE topic = ? AND offset > ? ORDER BY offset LIMIT 1",
+        (stream.topic, stream.acked_offset),
+    )
+    return int(rows[0][0]) if rows else None
+
+
 def note_refusal(tx: Transaction, topic: str, offset: int, code: str, detail: str, at_ms: int) -> None:
     """Note that an event of ours is in the hub's quarantine; it stays where it is here."""
     tx.execute(

@@ -147,7 +147,13 @@ class Uplink:
             elif elsewhere or (other_key and self._old_key):
                 wait_s = 0.0
             failures += not elsewhere
-            log.warning("link broke (%s: %s); trying again in %.1f s", reason.code, reason, wait_s)
+            log.warning(
+                "link broke (%s: %s); trying again in %.1f s",
+                reason.code,
+                reason,
+                wait_s,
+                extra={"ids": {"peer": self._url}},
+            )
             await self._say(
                 "refused" if reason.permanent else "offline",
                 reason,
@@ -362,13 +368,14 @@ class _SpokeHandler(Handler):
         uplink._skew_ms = uplink._clock_ms() - frame.time_ms
 
     def gave_up(self, name: str, error: LinkError) -> None:
-        log.error("stream %s cannot be sent: %s: %s", name, error.code, error)
+        log.error("stream %s cannot be sent: %s: %s", name, error.code, error, extra={"ids": {"stream": name}})
         if not error.permanent:
             raise error
         self._given_up = error
 
     async def refused(self, name: str, offset: int, code: str, detail: str) -> None:
-        log.warning("%s %d is in the hub's quarantine: %s: %s", name, offset, code, detail)
+        about = {"ids": {"stream": name, "offset": offset}}
+        log.warning("%s %d is in the hub's quarantine: %s: %s", name, offset, code, detail, extra=about)
         topic = sent(self._uplink._streams)[name][1]
         at_ms = self._uplink._clock_ms()
         try:

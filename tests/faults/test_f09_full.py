@@ -172,8 +172,9 @@ def test_f12_a_hub_without_descriptors_keeps_its_sessions(machines: Machines) ->
     for _ in range(120):
         one = socket.socket()
         one.settimeout(1)
-        one.connect(("127.0.0.1", machines.port))
         crowd.append(one)
+        with suppress(TimeoutError):  # the kernel's queue is full too
+            one.connect(("127.0.0.1", machines.port))
     spoke.write(200)
     spoke.wait_synced(process)
     assert arrived(spoke) == 200

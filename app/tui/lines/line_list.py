@@ -187,6 +187,11 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         return self.scrollable_content_region.width
 
     @property
+    def text_width(self) -> int:
+        """Cells for a row's text, for who wraps texts to rows: without the mark's, and the scroll bar's if it comes."""
+        return max(20, self.size.width - 2)
+
+    @property
     def _height(self) -> int:
         return max(1, self.size.height - self._top)
 

@@ -628,9 +628,20 @@ FORBIDDEN = ("textual", "pydantic", "websockets", "cryptography", "sqlalchemy", 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--version"], ["--help"], ["status"], ["session", "list"], ["graph", "list"], ["sync", "status"], ["paths"]],
+    [
+        ["--version"],
+        ["--help"],
+        ["status"],
+        ["session", "list"],
+        ["graph", "list"],
+        ["sync", "status"],
+        ["paths"],
+        ["health", "sync"],
+    ],
 )
 def test_plain_commands_import_nothing_heavy(node: Path, arguments: list[str]) -> None:
+    node.mkdir()
+    open_tenant_database(node / "tenant-local.db").close()
     code = (
         "import sys; sys.argv = ['spoke', *sys.argv[1:]]\n"
         "from app.main import main\n"

@@ -165,7 +165,7 @@ def test_ctrl_c_ends_the_watching_with_130(tmp_path: Path, db: Database) -> None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     guard.cancel()
-    assert (process.returncode, err) == (ExitCode.INTERRUPTED, "\ninterrupted\n")
+    assert (process.returncode, err) == (ExitCode.INTERRUPTED, "interrupted\n")
 
 
 def test_an_ended_session_is_shown_at_once(spoke: Spoke, db: Database) -> None:

@@ -70,8 +70,8 @@ def test_dead_jobs_of_one_cause(registry: Registry, tenant: Database) -> None:
         assert claimed.fail(error)
     causes = call(registry, tenant, "queue.dead", queue="q")["causes"]
     assert [(cause["error"], cause["jobs"]) for cause in causes] == [("E#: no #", 2), ("E#: late", 1)]
-    assert call(registry, tenant, "queue.retryAll", queue="q", cause="E9: no /z/9/z") == {"jobs": 2}
-    assert call(registry, tenant, "queue.retryAll", queue="q", cause="E#: no #") == {"jobs": 0}
+    assert call(registry, tenant, "queue.retry_all", queue="q", cause="E9: no /z/9/z") == {"jobs": 2}
+    assert call(registry, tenant, "queue.retry_all", queue="q", cause="E#: no #") == {"jobs": 0}
     assert call(registry, tenant, "queue.purge", queue="q") == {"jobs": 1}
     assert call(registry, tenant, "queue.purge", queue="q", state="all") == {"jobs": 2}
 
@@ -84,7 +84,7 @@ def test_schedules(registry: Registry, tenant: Database) -> None:
     assert call(registry, tenant, "schedule.resume", name="n") == {"done": True}
     with tenant.transaction() as tx:
         tx.execute("UPDATE _honker_scheduler_tasks SET expires_s = 60")
-    call(registry, tenant, "schedule.runNow", name="n")
+    call(registry, tenant, "schedule.run_now", name="n")
     (job,) = tenant.query("SELECT queue, expires_at - created_at AS s FROM _honker_live")
     assert (job["queue"], job["s"] in (60, 61)) == ("q", True)  # like a fire of it; whole seconds, rounded up
     assert call(registry, tenant, "schedule.remove", name="n") == {"done": True}

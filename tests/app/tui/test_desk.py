@@ -142,7 +142,7 @@ async def test_retry_cancel_and_causes(desk: Database, tmp_path: Path) -> None:
         recorded = [
             row["payload"] for row in desk.query("SELECT payload FROM _honker_stream WHERE topic = 'call-protocol'")
         ]
-        assert any("queue.retryAll" in payload for payload in recorded)  # what a person does is a call like any other
+        assert any("queue.retry_all" in payload for payload in recorded)  # what a person does is a call like any other
 
 
 async def test_purge_wants_the_name(desk: Database, tmp_path: Path) -> None:

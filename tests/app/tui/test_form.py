@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from app.tui.app import SpokeApp
 from app.tui.form import FormScreen, problems_of
-from app.views.form import Problem
+from app.views.forms.form import Problem
 from storage.engine import Database
 from sync.calls.errors import ExecutionError, ValidationError
 from tests.app.tui.conftest import app_on, check_golden, frame, settle

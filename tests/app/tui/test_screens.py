@@ -20,7 +20,7 @@ SIZES = [(80, 24), (100, 30)]
 async def test_main_screens(tenant: Database, filled: Database, size: tuple[int, int], state: str) -> None:
     app = app_on(tenant if state == "empty" else filled)
     async with app.run_test(size=size) as pilot:
-        for key, name in (("1", "overview"), ("2", "sessions"), ("4", "streams")):
+        for key, name in (("1", "overview"), ("2", "sessions")):
             await pilot.press(key)
             await settle(pilot)
             check_golden(app, f"{name}-{state}-{size[0]}x{size[1]}")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from app.config import Settings
 from app.operations import builtin_registry
-from app.views.form import MAX_FIELDS, Problem, build, schema_problems, told_problem
-from app.views.form_field import GIVEN, Field
-from app.views.form_text import same
+from app.views.forms.field import GIVEN, Field
+from app.views.forms.form import MAX_FIELDS, Problem, build, schema_problems, told_problem
+from app.views.forms.text import same
 from tests.json_values import json_values
 
 PERSON = {

@@ -47,7 +47,7 @@ def test_every_state_is_a_metric(tenant: Database, tmp_path: Path, state: State)
         with tenant.transaction() as tx:
             write_status(tx, state=state, at_ms=1, hub_url="wss://hub.example", hub_id="h")
     with tenant.snapshot() as snapshot:
-        found = read_metrics(snapshot, tmp_path / "x.db")
+        found = read_metrics(snapshot, tmp_path / "x.db", 0)
     states = {metric.labels["state"]: metric.value for metric in found if metric.name == "spoke_link_state"}
     assert states == {name: float(name == state) for name in STATES}
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from datetime import UTC
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app import logs
 from app.views.log_lines import log_line, parse_log
 
 
@@ -37,16 +40,21 @@ def test_both_formats_and_a_traceback() -> None:
     assert len(log_line(found[2])) == 3
 
 
-def test_what_our_own_logging_writes_is_read() -> None:
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    record = logging.LogRecord("spoke.x", logging.WARNING, "f", 1, "it is %s", ("late",), None)
-    (found,) = parse_log([formatter.format(record)])
+@pytest.mark.parametrize("formatter", [logs.Text(), logs.Json()])
+def test_what_our_own_logging_writes_is_read(formatter: logging.Formatter) -> None:
+    try:
+        raise ValueError("boom")
+    except ValueError:
+        record = logging.LogRecord("spoke.x", logging.WARNING, "f", 1, "it is %s", ("late",), sys.exc_info())
+    record.created = 1_795_507_200.25
+    (found,) = parse_log(formatter.format(record).splitlines())
     assert (found.level, found.logger, found.text, found.at_ms) == (
         "WARNING",
         "spoke.x",
         "it is late",
-        int(record.created * 1000),
+        1_795_507_200_250,
     )
+    assert found.more[-1].strip() == "ValueError: boom"
 
 
 @given(st.lists(st.text(max_size=60), max_size=10))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from app.views.form_limits import FORMATS, Limits, limits_of, unfit
-from app.views.form_schema import MAX_STEPS, alternatives, common, enum_of, resolve, type_of
-from app.views.form_text import (
+from app.views.forms.limits import FORMATS, Limits, limits_of, unfit
+from app.views.forms.schema import MAX_STEPS, alternatives, common, enum_of, resolve, type_of
+from app.views.forms.text import (
     NULL,
     TextError,
     dumps,

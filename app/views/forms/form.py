@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.views.form_field import GIVEN, Field, field_of, read_text, text_of
-from app.views.form_schema import resolve
-from app.views.form_text import NULL, dumps, same
+from app.views.forms.field import GIVEN, Field, field_of, read_text, text_of
+from app.views.forms.schema import resolve
+from app.views.forms.text import NULL, dumps, same
 
 MAX_FIELDS = 60
 """What would make more fields than this is edited as JSON: first the groups, then the whole."""
