@@ -73,19 +73,6 @@ def open_tui(context: Context, *, ascii_only: bool = False, read_only: bool = Fa
         _run(context, db, settings, ascii_only=ascii_only, alone=alone, read_only=read_only, theme=theme)
 
 
-<<<<<<< HEAD
-def log_to_file(path: Path) -> None:
-    """While the screen is ours, what happens goes into a file; it is cut at 1 MB, one older one is kept."""
-    handler = RotatingFileHandler(path, maxBytes=1_000_000, backupCount=1, encoding="utf-8")
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler]
-    )
-    for chatty in ("websockets", "watchfiles"):  # the latter tells of every change, also of that of this file
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-=======
->>>>>>> main
 def _run(
     context: Context,
     db: Database,
