@@ -92,8 +92,8 @@ soak: .venv/.made ## Kill, stop and freeze real processes for SECONDS, then comp
 	@$(BIN)/python -m tests.faults.soak $(or $(SECONDS),60)
 
 .PHONY: screens
-screens: .venv/.made dist/spoke ## Capture the terminal UI into docs/screens (TRAJECTORIES=files for more to see)
-	@$(BIN)/python tests/e2e/capture.py $(TRAJECTORIES)
+screens: .venv/.made dist/spoke ## Capture the terminal UI into docs/screens, as text and as pictures
+	@SPOKE_BINARY="$(CURDIR)/dist/spoke" $(BIN)/python -m tests.e2e.capture
 
 .PHONY: pages
 pages: .venv/.made ## Make the pages that are made from the code anew: commands, configuration, metrics, errors, tables

@@ -26,6 +26,8 @@ from storage.tenants import open_tenant_database
 ROUNDS = 7
 SPOKE = [os.environ["SPOKE_BINARY"]] if os.environ.get("SPOKE_BINARY") else [sys.executable, "-m", "app"]
 WATCHED_S = 12.0
+LINE = 80
+"""Bytes of a line of text."""
 
 
 class Pty:
@@ -107,18 +109,22 @@ def bytes_written(environment: dict[str, str], db: Database) -> None:
     os.write(screen.master, b"2")
     screen.read(2)
     print(f"idle for {WATCHED_S:.0f} s: {screen.read(WATCHED_S) / WATCHED_S:.1f} bytes/s")
-    for name, key, line in (("sessions: a row changes", b"2", 80), ("tail of a stream: a row comes", b"4", 80)):
-        os.write(screen.master, key)
-        screen.read(2)
-        if key == b"4":
-            os.write(screen.master, b"\r")
+    for name, keys, sign in (
+        ("sessions: a row changes", b"2", b"sessions 1"),
+        ("tail of a stream: a row comes", b"4\r", b"following"),
+        ("waterfall of a running session: a call comes", b"2\r", b"running"),
+    ):
+        for key in keys:
+            os.write(screen.master, bytes([key]))
             screen.read(2)
+        assert sign in screen.seen, screen.seen[-2000:]
+        screen.seen = b""
         total, updates = 0, round(WATCHED_S * 4)
         for number in range(updates):
-            publish(db, "s1", f"{key.decode()}-{number}", "call.requested", operationId="x.y")
+            publish(db, "s1", f"{name}-{number}", "call.requested", operationId="x.y")
             total += screen.read(0.25)
         rate = total / WATCHED_S
-        print(f"{name}, 4 times a second: {rate:,.0f} bytes/s = {total / updates / line:.1f} lines of text an update")
+        print(f"{name}, 4 times a second: {rate:,.0f} bytes/s = {total / updates / LINE:.1f} lines of text an update")
     screen.end()
 
 

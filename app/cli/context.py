@@ -109,13 +109,17 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-_UNSHOWN = re.compile("[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+_UNSHOWN = re.compile(
+    "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0001-\U000e007f]"
+)
 """What a terminal would obey or hide (the controls below 0x20 JSON escapes itself), and halves of surrogate pairs."""
 
 
 def shown_json(text: str) -> str:
     """JSON with what a terminal would obey or hide written as `\\uXXXX`: the same document."""
-    return text if text.isascii() and "\x7f" not in text else _UNSHOWN.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
+    return text if text.isascii() and "\x7f" not in text else _UNSHOWN.sub(lambda one: json.dumps(one[0])[1:-1], text)
 
 
 def print_json(value: Any) -> None:
@@ -125,8 +129,13 @@ def print_json(value: Any) -> None:
 
 def say(text: str) -> None:
     """Talk to the person: on stderr, so that stdout stays data; --quiet silences it."""
-    if not quiet():
-        click.echo(text, err=True)
+    if quiet():
+        return
+    if not text.isascii() or not text.replace("\n", "").isprintable():
+        from app.views.text import safe  # costs 15 ms, which plain commands do without
+
+        text = "\n".join(map(safe, text.split("\n")))  # names of sessions and streams may be anybody's
+    click.echo(text, err=True)
 
 
 def confirm(question: str, why: str, *, yes: bool) -> None:

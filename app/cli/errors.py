@@ -83,6 +83,8 @@ def describe(error: Exception) -> tuple[str, str, ExitCode] | None:
         return str(error), getattr(error, "hint", ""), ExitCode.FAILURE
     if type(error).__name__ == "ConfigError":  # app.config costs pydantic; an error from there has it imported
         return str(error), getattr(error, "hint", ""), ExitCode.CONFIG
+    if isinstance(error, UnicodeEncodeError):
+        return "what was given is no UTF-8", "use a UTF-8 locale: LC_ALL=C.UTF-8", ExitCode.USAGE
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         hint = "check its owner and permissions" if isinstance(error, PermissionError) else ""

@@ -14,7 +14,7 @@ from app.cli.context import Context, Progress, json_option, print_json, say
 from app.services.projector import catch_up
 from app.views.graphs.catalogue import find_graph
 from app.views.graphs.nodes import find_node
-from app.views.text import of
+from app.views.text import of, safe
 from storage.engine import Snapshot
 
 if TYPE_CHECKING:
@@ -174,7 +174,8 @@ def export(context: Context, name: str, format_: str) -> None:
 
     with projected(context) as snapshot:
         document = read_document(snapshot, find_graph(snapshot, name).id)
-    click.echo(WRITERS[format_].write(document).removesuffix("\n"))
+    written = WRITERS[format_].write(document).removesuffix("\n")
+    click.echo("\n".join(map(safe, written.split("\n"))) if sys.stdout.isatty() else written)
 
 
 @click.command(name="import")

@@ -73,12 +73,15 @@ def list_(context: Context, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    from app.views.text import safe
+
     if not found:
         say('no secrets yet — keep one: printf %s "$TOKEN" | spoke secret set NAME')
     for item in found:
         used = item["lastUsedAt"] or "never used"
         ends = f"  ends {item['expiresAt'][:10]}" if item["expiresAt"] else ""
-        click.echo(f"{item['name']:<32} key {item['keyVersion']}  {used}{ends}  {item['description'] or ''}".rstrip())
+        line = f"{item['name']:<32} key {item['keyVersion']}  {used}{ends}  {item['description'] or ''}"
+        click.echo(safe(line.rstrip()))
 
 
 @secret.command(name="delete")

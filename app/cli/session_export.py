@@ -15,7 +15,7 @@ from app.cli.projecting import project
 from app.views.calls import read_calls
 from app.views.report import session_json
 from app.views.sessions import find_session, list_sessions
-from app.views.text import of
+from app.views.text import of, safe
 from app.views.waterfall import call_tree
 from storage.engine import Snapshot
 
@@ -105,7 +105,7 @@ def diff(context: Context, before: str, after: str | None, percent: float, ascii
     for difference in found:
         click.echo(difference_line(difference, columns, ascii_only=ascii_only))
     same = f"{of(len(trees[0].calls), 'call')} before, {of(len(trees[1].calls), 'call')} after"
-    say(f"{first.id[:8]} -> {second.id[:8]}: {of(len(found), 'difference')} ({same})")
+    say(f"{safe(first.id[:8])} -> {safe(second.id[:8])}: {of(len(found), 'difference')} ({same})")
 
 
 def _newest(snapshot: Snapshot) -> str:

@@ -133,4 +133,4 @@ def rejected(context: Context, as_json: bool) -> None:
     for one in found:
         payload = "(deleted here)" if one.payload is None else clip(safe(one.payload[:200]), 60)
         when = since(one.noted_at_ms, now_ms)
-        click.echo(f"{safe(one.topic)} {one.offset}  {one.code}: {safe(one.detail)}  {when}  {payload}")
+        click.echo(f"{safe(one.topic)} {one.offset}  {safe(one.code)}: {safe(one.detail)}  {when}  {payload}")

@@ -15,6 +15,7 @@ from app.cli.context import Context, json_option, now, say, shown_json
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.views.conditions import all_hold, parse_condition
+from app.views.text import readable
 from storage.engine import Database, Event
 from storage.engine.stream import last_offset
 from storage.events.envelope import EventShapeError, envelope_of
@@ -153,7 +154,7 @@ def _document(event: Event) -> dict[str, Any]:
     try:
         envelope = envelope_of(event)
     except EventShapeError:
-        return {**shown, "type": None, "id": "", "payload": event.payload_json}
+        return {**shown, "type": None, "id": "", "payload": readable(event.payload_json)}
     return {**shown, "type": envelope.type, "id": envelope.id, "payload": envelope.payload}
 
 

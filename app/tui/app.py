@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,10 +17,13 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.events import Resize
+from textual.filter import LineFilter, NoColor
+from textual.notifications import SeverityLevel
 
 from app.services.supervisor import Service
 from app.tui.appearance import Appearance, Themes
 from app.tui.clipboard import keep_copy
+from app.tui.ending import end_with_the_terminal
 from app.tui.places import PLACES, Location, noun, place, tab_bar
 from app.tui.too_small import MIN_HEIGHT, MIN_WIDTH, TooSmall
 from app.tui.view import View
@@ -218,6 +221,23 @@ class SpokeApp(App[None]):
         else:
             self.notify(f"written: {written}")
 
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Say something for some seconds. What is said may have come from a payload: it is text, never markup."""
+        said = "\n".join(self.plain(safe(line)) for line in message.split("\n"))
+        super().notify(said, title=title, severity=severity, timeout=timeout, markup=False)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """With NO_COLOR no colour is sent at all; Textual would send shades of grey."""
+        return [NoColor()] if self.no_color else super().get_line_filters()
+
     # -- showing -------------------------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
@@ -229,6 +249,8 @@ class SpokeApp(App[None]):
         self._watch()
         if self._service is not None:
             self._serve(self._service)
+        if not self.is_headless:
+            end_with_the_terminal(self.exit)
         self._themes.watch()
 
     def reload(self) -> None:

@@ -12,8 +12,6 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
-from rich.cells import cell_len
-from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -22,6 +20,7 @@ from textual.events import DescendantFocus
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from app.tui.line_input import LineInput
 from app.tui.picker import Picker
 from app.tui.programs import editor, show_in
 from app.tui.prompts import Confirm
@@ -50,19 +49,6 @@ def problems_of(error: CallFailed) -> list[Problem]:
     return [Problem((), f"{error.code}: {error.message}" + (f" — {error.hint}" if error.hint else ""))]
 
 
-class Line(Input):
-    """An input that shows nothing but ASCII where that is all the terminal has; what is in it stays as it is."""
-
-    ascii_only = False
-
-    @property
-    def _value(self) -> Text:
-        shown = "*" * len(self.value) if self.password else self.value
-        if self.ascii_only:
-            shown = "".join(c if c.isascii() else "?" * cell_len(c) for c in shown)
-        return Text(shown, no_wrap=True, overflow="ignore", end="")
-
-
 class FieldLine(Vertical):
     """A field: label, what edits it, and below them a note that is seen while it has the keys, or is wrong."""
 
@@ -86,13 +72,12 @@ class FieldLine(Vertical):
         self._first = text
         default = safe(field.default, ascii_only=ascii_only)
         nothing = "must be given" if field.required else f"not given ({default})" if default else "not given"
-        self.edit: Input | Picker
+        self.edit: LineInput | Picker
         """What edits it."""
         if field.options:
             self.edit = Picker(field.options, text, nothing, arrows=("<", ">") if ascii_only else ("‹", "›"))
         else:
-            self.edit = Line(text, placeholder=nothing, password=field.secret, compact=True, select_on_focus=False)
-            self.edit.ascii_only = ascii_only
+            self.edit = LineInput(text, placeholder=nothing, password=field.secret, compact=True, select_on_focus=False)
 
     def compose(self) -> ComposeResult:
         """Label and editor, then the note."""

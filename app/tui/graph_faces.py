@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 from rich.style import Style
 from textual.app import ComposeResult
@@ -16,6 +17,9 @@ from app.views.graphs.nodes import FAILED, Fan, Link, NodeRow
 from app.views.graphs.outline import OutlineRow, outline_line
 from app.views.graphs.picture import Picture
 from app.views.text import clip, count, fit, safe
+
+if TYPE_CHECKING:
+    from app.tui.app import SpokeApp
 
 _FAILED = Style(color="red")
 _DIM = Style(dim=True)
@@ -130,7 +134,7 @@ class Columns(Vertical):
     def _say(self, line: Static, text: str) -> None:
         if self._said.get(line.id or "") != text:
             self._said[line.id or ""] = text
-            line.update(text)
+            line.update("\n".join(map(cast("SpokeApp", self.app).plain, text.split("\n"))))
 
 
 class Canvas(ScrollableContainer):

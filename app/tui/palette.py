@@ -13,6 +13,7 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from app.tui.line_input import LineInput
 from app.tui.lines.line_list import LineList
 from app.tui.places import NOUNS, PLACES, noun
 from app.tui.verbs import shown_keys, verbs_of
@@ -59,7 +60,7 @@ class Palette(ModalScreen[Entry | None]):
 
     def compose(self) -> ComposeResult:
         """The line, its help, the entries."""
-        yield Input(self._typed, placeholder=": what to do", id="typed", compact=True, select_on_focus=False)
+        yield LineInput(self._typed, placeholder=": what to do", id="typed", compact=True, select_on_focus=False)
         yield Static(
             "a verb, a place, or: session ID, theme NAME, q   tab completes, esc leaves", id="hint", markup=False
         )

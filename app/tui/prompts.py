@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,9 +11,13 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from app.tui.line_input import LineInput
 from app.tui.lines.line_list import LineList
 from app.views.filter import near
 from app.views.text import safe
+
+if TYPE_CHECKING:
+    from app.tui.app import SpokeApp
 
 R = TypeVar("R")
 
@@ -32,14 +36,18 @@ class Prompt(ModalScreen[R | None]):
 
     def __init__(self, question: str) -> None:
         super().__init__()
-        self._question = safe(question)
+        self._question = question
 
     def compose(self) -> ComposeResult:
         """The question, and what answers it."""
         with Vertical(id="box"):
-            yield Static(self._question, id="question", markup=False)
+            yield Static(self.plain(self._question), id="question", markup=False)
             yield from self.compose_answer()
             yield Static("", id="problem", markup=False)
+
+    def plain(self, text: str) -> str:
+        """One line of it, as the terminal can show it."""
+        return cast("SpokeApp", self.app).plain(safe(text))
 
     def compose_answer(self) -> ComposeResult:
         """What answers it."""
@@ -48,7 +56,7 @@ class Prompt(ModalScreen[R | None]):
     def complain(self, problem: str) -> None:
         """Say what is wrong with the answer."""
         line = self.query_one("#problem", Static)
-        line.update(safe(problem))
+        line.update(self.plain(problem))
         line.display = True
 
 
@@ -77,7 +85,7 @@ class Ask(Prompt[str]):
 
     def compose_answer(self) -> ComposeResult:
         """The line, and what is known before it is typed."""
-        yield Input(self._value, id="answer", compact=True, password=self._password, select_on_focus=False)
+        yield LineInput(self._value, id="answer", compact=True, password=self._password, select_on_focus=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Answer, or say why not."""
@@ -109,12 +117,12 @@ class Confirm(Prompt[bool]):
 
     def compose_answer(self) -> ComposeResult:
         """What goes with it, and how to answer."""
-        yield Static("\n".join(safe(line) for line in self._details), id="details", markup=False)
+        yield Static("\n".join(map(self.plain, self._details)), id="details", markup=False)
         if self._typed is None:
             yield Static("y yes   n no", markup=False)
         else:
-            yield Static(f"type {safe(self._typed)} and press enter; esc cancels", markup=False)
-            yield Input(id="answer", compact=True)
+            yield Static(f"type {self.plain(self._typed)} and press enter; esc cancels", markup=False)
+            yield LineInput(id="answer", compact=True)
 
     def action_answer(self, yes: bool) -> None:
         """Answer with a key."""
@@ -150,7 +158,7 @@ class Choose(Prompt[str]):
 
     def compose_answer(self) -> ComposeResult:
         """A box to type letters in, and the options."""
-        yield Input(placeholder="type to narrow, enter to choose", id="answer", compact=True)
+        yield LineInput(placeholder="type to narrow, enter to choose", id="answer", compact=True)
         yield LineList[tuple[str, str]](lambda option, _: safe(option[1]), lambda option: option[0], ("no match",))
 
     def on_mount(self) -> None:

@@ -91,6 +91,10 @@ class StreamView(TableView[Told]):
         """The payload too."""
         return row.event.payload_json
 
+    def as_json(self, row: Told) -> str:
+        """The payload."""
+        return row.event.payload_json
+
     def failed(self, row: Told) -> bool:
         """Errors of calls."""
         return row.failed

@@ -81,6 +81,10 @@ class TableView(View, Generic[T]):
         """Text beside the columns that a filter finds."""
         return ""
 
+    def as_json(self, row: T) -> str:
+        """What `Y` copies."""
+        return json.dumps(camel(row), ensure_ascii=False)
+
     def heading(self) -> str:
         """What the first line says before the counts."""
         return self.noun + "s"
@@ -234,7 +238,7 @@ class TableView(View, Generic[T]):
     def action_copy_row(self) -> None:
         """Copy the row as JSON."""
         row = self.table.selected
-        self.spoke.copy("" if row is None else json.dumps(camel(row), ensure_ascii=False))
+        self.spoke.copy("" if row is None else self.as_json(row))
 
     @work
     async def action_export(self) -> None:

@@ -18,6 +18,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
+from app.tui.line_input import LineInput
 from app.tui.lines.line_list import LineList
 from app.tui.verbs import shown_keys, verbs_of
 from app.views.filter import Filter, parse_filter
@@ -74,7 +75,7 @@ class View(Screen[None]):
         with Vertical(id="body"):
             yield from self.compose_body()
         yield Static("", id="error", markup=False)
-        yield Input(placeholder=self._filter_help(), id="filter", compact=True)
+        yield LineInput(placeholder=self._filter_help(), id="filter", compact=True)
         yield Static("", id="keys", classes="bar", markup=False)
 
     def compose_body(self) -> ComposeResult:
@@ -99,13 +100,14 @@ class View(Screen[None]):
 
     def say(self, id: str, text: str) -> None:
         """Change a line of the frame, or a `Static` of the body, when it differs: what is equal is not painted."""
+        text = "\n".join(self.spoke.plain(safe(line)) for line in text.split("\n"))
         if self._said.get(id) != text:
             self._said[id] = text
             self.query_one(f"#{id}", Static).update(text)
 
     def set_title(self, text: str) -> None:
         """Say in the first line what is shown here."""
-        self.crumb = text
+        self.crumb = safe(text)
         self.paint_frame()
 
     def paint_frame(self) -> None:
@@ -147,10 +149,10 @@ class View(Screen[None]):
         slow = self.set_timer(LOADING_S, lambda: self.add_class("loading"))
         try:
             await self.load()
-        except EngineError as error:
+        except (EngineError, OSError) as error:
             self.show_error(error)
         except NoMatches:
-            if self.is_attached:
+            if self.is_attached and self.app.is_running:
                 raise
             # closed while its data was read: there is nobody to show it to
         else:
@@ -160,13 +162,13 @@ class View(Screen[None]):
             slow.stop()
             self.remove_class("loading")
 
-    def show_error(self, error: EngineError) -> None:
+    def show_error(self, error: EngineError | OSError) -> None:
         """Say what happened, why, what to do and where to look."""
         lines = [
             "This cannot be shown.",
             "",
             f"why   {safe(str(error))}",
-            f"do    {safe(error.hint or 'look at the log')}",
+            f"do    {safe(getattr(error, 'hint', '') or 'look at the log')}",
             f"id    {type(error).__name__}",
         ]
         if self.spoke.log_file is not None:

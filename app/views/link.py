@@ -48,7 +48,7 @@ def link_line(link: LinkStatus, now_ms: int, *, running: bool, ascii_only: bool 
         case "live":
             return word + (f" · {unsent}" if link.unsent else "")
         case "refused":
-            return f"{word}({link.error_code}){_retry(link, now_ms)} · {unsent}"
+            return f"{word}({safe(link.error_code or '')}){_retry(link, now_ms)} · {unsent}"
         case "offline":
             return f"{word} {ago(link.since_ms, now_ms)}{_retry(link, now_ms)} · {unsent}"
         case "paused":
@@ -75,9 +75,9 @@ def link_details(link: LinkStatus, now_ms: int, *, running: bool) -> list[str]:
     elif not running and link.state != "unpaired":
         lines.append("No process runs the link. Start it: spoke run")
     if link.error is not None:
-        lines.append(f"problem    {link.error_code}: {safe(link.error)}")
+        lines.append(f"problem    {safe(link.error_code or '')}: {safe(link.error)}")
         if link.hint:
-            lines.append(f"           {link.hint}")
+            lines.append(f"           {safe(link.hint)}")
     if link.skew_ms is not None and abs(link.skew_ms) > SKEW_MS:
         way = "ahead of" if link.skew_ms > 0 else "behind"
         lines.append(f"clock      this machine's is {duration(abs(link.skew_ms))} {way} the hub's")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
 
+from app.views.text import readable
 from storage.engine import Snapshot
 from storage.engine.errors import EngineError
 
@@ -104,7 +105,7 @@ def read_jobs(snapshot: Snapshot, queue: str, state: JobState | None = None, lim
         )
     if state in ("dead", None):
         found += snapshot.rows(f"{_SQL_DEAD} WHERE queue = ? ORDER BY id DESC LIMIT ?", (queue, limit))
-    return sorted((JobRow(*row) for row in found), key=lambda job: -job.id)[:limit]
+    return sorted((_job(row) for row in found), key=lambda job: -job.id)[:limit]
 
 
 def read_job(snapshot: Snapshot, job: int) -> tuple[JobRow, str]:
@@ -117,8 +118,13 @@ def read_job(snapshot: Snapshot, job: int) -> tuple[JobRow, str]:
         rows = snapshot.rows(f"{sql} WHERE id = ?", (job,))
         if rows:
             ((payload,),) = snapshot.rows(f"SELECT payload FROM {table} WHERE id = ?", (job,))
-            return JobRow(*rows[0]), payload
+            return _job(rows[0]), readable(payload)
     raise NoSuchJobError(f"there is no job {job}: it is done, or never was")
+
+
+def _job(row: tuple[Any, ...]) -> JobRow:
+    job = JobRow(*row)
+    return replace(job, payload=readable(job.payload))
 
 
 def fingerprint(error: str | None) -> str:

@@ -21,7 +21,7 @@ def session_line(row: SessionRow, width: int, *, ascii_only: bool = False) -> st
     if ascii_only:
         took = took.replace("–", "-")
     calls = of(row.calls, "call")
-    line = f"{glyph} {row.id[:8]} {when}{mark} {took:>7} {calls:>9}{failed}  "
+    line = f"{glyph} {safe(row.id[:8])} {when}{mark} {took:>7} {calls:>9}{failed}  "
     return clip(line + safe(row.title, ascii_only=ascii_only), width, ellipsis="~" if ascii_only else "…")
 
 
@@ -42,7 +42,7 @@ def session_json(row: SessionRow) -> dict[str, object]:
 
 def state_line(row: SessionRow, tree: CallTree, dot: str = " · ") -> str:
     """A session in a few words: id, how it stands, calls, how many run and failed."""
-    facts = [f"session {row.id[:8]}", row.status, of(len(tree.calls), "call")]
+    facts = [f"session {safe(row.id[:8])}", row.status, of(len(tree.calls), "call")]
     facts += [f"{tree.open} running"] if tree.open else []
     facts += [f"{len(tree.failed)} failed"] if tree.failed else []
     return dot.join(facts)

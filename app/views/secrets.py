@@ -57,4 +57,7 @@ def _ends(row: SecretRow, now_ms: int) -> str:
 
 
 def _ms(text: str | None) -> int | None:
-    return None if text is None else round(datetime.fromisoformat(text).timestamp() * 1000)
+    try:
+        return None if text is None else round(datetime.fromisoformat(text).timestamp() * 1000)
+    except ValueError:
+        return 0  # no time: another program wrote it; `get_secret` will not take it for one either

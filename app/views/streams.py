@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from app.views.text import safe
+from app.views.text import readable, safe
 from storage.engine import Event, Snapshot
 
 
@@ -147,7 +147,10 @@ def newest(snapshot: Snapshot, topic: str, limit: int) -> list[Event]:
         " ORDER BY offset DESC LIMIT ?",
         (topic, limit),
     )
-    return [Event(*row) for row in reversed(rows)]
+    return [
+        Event(offset, topic, None if key is None else readable(key), readable(payload), created_at)
+        for offset, topic, key, payload, created_at in reversed(rows)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +173,12 @@ class Told:
 
 def tell(event: Event) -> Told:
     """What is most telling about an event; of what is no event, its beginning."""
+    payload, key = readable(event.payload_json), None if event.key is None else readable(event.key)
     try:
-        known = _decoder.decode(event.payload_json)
+        known = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return Told(event, None, "(not an event)", "", event.payload_json[:200], failed=False)
-    who = (known.request_id or known.session_id or event.key or "")[:8]
+        return Told(event, None, "(not an event)", "", payload[:200], failed=False)
+    who = (known.request_id or known.session_id or key or "")[:8]
     failure = f"{known.code}: {known.message}" if known.code else ""
     what = known.operation_id or known.title or known.status or known.role or ""
     failed = known.type == "call.error" or known.status == "failed"

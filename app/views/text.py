@@ -11,6 +11,9 @@ _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 """Categories that a terminal would obey, hide or cannot show: controls, formats (bidi, zero width), surrogates."""
 
+MARKS = 4
+"""Accents on one letter; scripts need three. Hundreds of them would cover the lines around."""
+
 
 def safe(text: str, *, ascii_only: bool = False) -> str:
     """Return the text on one line with everything that a terminal would obey shown instead.
@@ -22,19 +25,49 @@ def safe(text: str, *, ascii_only: bool = False) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_shown(character, ascii_only) for character in text)
+    shown, marks = [], 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        shown.append(_escaped(ord(character)) if marks > MARKS else _shown(character, ascii_only))
+    return "".join(shown)
 
 
 def _shown(character: str, ascii_only: bool) -> str:
     code = ord(character)
     if ascii_only and (code > 0x7E or code < 0x20):
-        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+        return _escaped(code)
     picture = _PICTURES.get(code)
     if picture is not None:
         return picture
-    if unicodedata.category(character) in _HIDDEN:
-        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-    return character
+    return _escaped(code) if unicodedata.category(character) in _HIDDEN else character
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def readable(value: str | bytes) -> str:
+    """What another program may have stored as a blob where a text belongs: as UTF-8, other bytes as `\\x..`.
+
+    >>> readable("a"), readable(b"a\\xff")
+    ('a', 'a\\\\xff')
+    """
+    return value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")
+
+
+def visible(text: str, *, ascii_only: bool = False) -> str:
+    """Like `safe`, but what stands for a character is as wide as that, for a text in which a cursor moves.
+
+    >>> visible("a\\x1b\\u202eb")
+    'a␛�b'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    unknown = "?" if ascii_only else "�"
+    return "".join(
+        shown if len(shown) == 1 else unknown * max(1, cell_len(character))
+        for character, shown in ((one, _shown(one, ascii_only)) for one in text)
+    )
 
 
 def clip(text: str, width: int, *, ellipsis: str = "…") -> str:

@@ -120,6 +120,12 @@ class SqlError(DatabaseError):
     """The SQL text is wrong, or names something that does not exist."""
 
 
+class TextError(DatabaseError):
+    """A text in the file is not UTF-8: another program wrote it, or a JSON value has half of a surrogate pair."""
+
+    hint = "look at its bytes with `spoke sql` and hex(COLUMN)"
+
+
 class QueryInterruptedError(DatabaseError):
     """The statement was interrupted."""
 
@@ -140,7 +146,7 @@ _BY_APSW: dict[type[apsw.Error], type[DatabaseError]] = {
 }
 
 
-def from_apsw(error: apsw.Error | TypeError, path: str) -> Exception:
+def from_apsw(error: apsw.Error | TypeError | UnicodeDecodeError, path: str) -> Exception:
     """Return our error for one of APSW's; `path` goes into the message.
 
     A TypeError out of a statement is a parameter that cannot be bound, unless it is an error of ours already (from one
@@ -148,6 +154,8 @@ def from_apsw(error: apsw.Error | TypeError, path: str) -> Exception:
     """
     if isinstance(error, TypeError):
         return error if isinstance(error, EngineError) else ParameterError(f"unsupported SQL parameter type: {error}")
+    if isinstance(error, UnicodeDecodeError):
+        return TextError(f"{path}: a text is not UTF-8: {error.reason} at byte {error.start}")
     if isinstance(error, apsw.ConnectionClosedError):
         return ClosedError(f"{path}: the database is closed")
     if getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_WRITE and _size_is_limited():
@@ -167,5 +175,5 @@ def translated(path: str) -> Iterator[None]:
     """Turn APSW's exceptions of the block into the engine's."""
     try:
         yield
-    except (apsw.Error, TypeError) as error:
+    except (apsw.Error, TypeError, UnicodeDecodeError) as error:
         raise from_apsw(error, path) from error

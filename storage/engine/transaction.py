@@ -57,7 +57,7 @@ class Transaction:
             raise ClosedError("this transaction has ended")
         try:
             return self._connection.execute(sql, checked(params)).fetchall()
-        except (apsw.Error, TypeError) as error:
+        except (apsw.Error, TypeError, UnicodeDecodeError) as error:
             raise from_apsw(error, self._path) from error
 
     def executemany(self, sql: str, params: Iterable[Sequence[Value]]) -> None:

@@ -8,14 +8,14 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
 import pytest
 
 from tests.e2e.binary import BINARY, LIMIT_S, spoke
+from tests.e2e.terminal import Terminal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -37,40 +37,6 @@ def test_what_it_starts_does_not_inherit_its_own_libraries(environment: dict[str
     } == set()
 
 
-class Terminal:
-    """`spoke` in tmux, 80x24 unless said otherwise, on a socket of its own."""
-
-    def __init__(
-        self, folder: Path, environment: dict[str, str], *, size: str = "80x24", command: str = BINARY
-    ) -> None:
-        self._tmux = ["tmux", "-S", str(folder / "tmux.sock"), "-f", "/dev/null"]
-        self._environment = environment
-        width, height = size.split("x")
-        self.run("new-session", "-d", "-x", width, "-y", height, f"{command}; echo left with $?; exec sleep 1000")
-
-    def run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [*self._tmux, *arguments], env=self._environment, check=True, capture_output=True, text=True
-        )
-        return done.stdout
-
-    def screen(self) -> str:
-        return self.run("capture-pane", "-p")
-
-    def keys(self, *keys: str) -> None:
-        self.run("send-keys", *keys)
-
-    def wait(self, good: Callable[[str], bool]) -> str:
-        limit = time.monotonic() + LIMIT_S
-        while not good(shown := self.screen()):
-            assert time.monotonic() < limit, f"never shown; now:\n{shown}"
-            time.sleep(0.02)
-        return shown
-
-    def wait_for(self, *words: str) -> str:
-        return self.wait(lambda shown: all(word in shown for word in words))
-
-
 @pytest.fixture
 def terminal(tmp_path: Path, environment: dict[str, str]) -> Iterator[Terminal]:
     subprocess.run(
@@ -81,7 +47,7 @@ def terminal(tmp_path: Path, environment: dict[str, str]) -> Iterator[Terminal]:
     )
     made = Terminal(tmp_path, environment)
     yield made
-    made.run("kill-server")
+    made.end()
 
 
 def test_a_person_looks_at_a_session(terminal: Terminal) -> None:
@@ -104,7 +70,7 @@ def test_a_person_looks_at_a_session(terminal: Terminal) -> None:
     terminal.keys("?")
     terminal.wait_for("keys of stream", "follow")
     terminal.keys("Escape")
-    terminal.wait_for("following")  # Escape and a letter in one go would be Alt and the letter
+    terminal.wait_for("following")
     terminal.keys("q")
     terminal.wait_for("left with 0")
 
@@ -131,7 +97,7 @@ def test_it_works_on_poor_terminals(tmp_path: Path, environment: dict[str, str],
         made.keys("q")
         made.wait_for("left with 0")
     finally:
-        made.run("kill-server")
+        made.end()
 
 
 def test_too_small_a_terminal_says_so(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -141,7 +107,7 @@ def test_too_small_a_terminal_says_so(tmp_path: Path, environment: dict[str, str
         made.keys("q")
         made.wait_for("left with 0")
     finally:
-        made.run("kill-server")
+        made.end()
 
 
 def test_an_idle_screen_sends_nothing(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ folded branches (`Tree`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from rich.segment import Segment
 from rich.style import Style
@@ -19,7 +19,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from app.views.text import fit
+from app.views.text import fit, safe
+
+if TYPE_CHECKING:
+    from app.tui.app import SpokeApp
 
 T = TypeVar("T")
 
@@ -164,7 +167,12 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         if not 0 <= line < len(rows):
             return ""
         mark = "*" if self.marks and self._key(rows[line]) in self.marks else " "
-        return mark + fit(self.line_of(rows[line], width - 1), width - 1)
+        return mark + self._fit(self.line_of(rows[line], width - 1), width - 1)
+
+    def _fit(self, text: str, width: int) -> str:
+        """The text in exactly so many cells, in ASCII where that is all there is."""
+        app = cast("SpokeApp", self.app)
+        return fit(app.plain(safe(text)), width, ellipsis="~" if app.ascii_only else "…")
 
     # -- painting ----------------------------------------------------------------------------------------------------
 
@@ -193,13 +201,13 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         top = self._top
         if y < top:
             style = self.rich_style + HEADER
-            return Strip([Segment(" " + fit(self.header_line(width - 1) or "", width - 1), style)], width)
+            return Strip([Segment(" " + self._fit(self.header_line(width - 1) or "", width - 1), style)], width)
         y -= top
         line = self.scroll_offset.y + y
         self._painted.pop(y, None)
         if not self._rows:
             text = self._empty[y] if self._loaded and y < len(self._empty) else ""
-            return Strip([Segment(fit(text, width), self.rich_style)], width)
+            return Strip([Segment(self._fit(text, width), self.rich_style)], width)
         if line >= len(self._rows):
             return Strip([Segment(" " * width, self.rich_style)], width)
         style = self.rich_style + self._style(self._rows[line])

@@ -20,6 +20,7 @@ FAILED = ("failed", "error")
 _LABELS = ("name", "title", "label", "operationId", "identityId", "resourceId")
 """Attributes that say what a node is better than its key, the first that it has."""
 _LABEL = ", ".join(f"n.attributes ->> '$.{name}'" for name in _LABELS)
+"""As a blob: half of a surrogate pair in JSON makes a text of it that is no UTF-8."""
 
 
 class NoSuchNodeError(EngineError, LookupError):
@@ -86,8 +87,8 @@ def node_columns(edge_type: str | None) -> str:
     """SQL columns of `nodes n` that `node_row` takes; the type's edges are those that lead on. It is parameter 3."""
     typed = " AND x.attributes ->> '$.edgeType' = ?3" if edge_type is not None else ""
     return (
-        f"""n.key, n.metadata ->> '$."_storage.nodeType"', substr(coalesce({_LABEL}), 1, 200),"""
-        " CASE json_type(n.attributes, '$.status') WHEN 'text' THEN n.attributes ->> '$.status' END,"
+        f"""n.key, n.metadata ->> '$."_storage.nodeType"', CAST(substr(coalesce({_LABEL}), 1, 200) AS BLOB),"""
+        " CASE json_type(n.attributes, '$.status') WHEN 'text' THEN CAST(n.attributes ->> '$.status' AS BLOB) END,"
         " EXISTS (SELECT 1 FROM edges x WHERE x.graph_id = n.graph_id AND x.source_node_key = n.key"
         f"{typed}) OR EXISTS (SELECT 1 FROM edges x WHERE x.graph_id = n.graph_id AND x.target_node_key = n.key"
         f" AND x.undirected{typed})"
@@ -96,7 +97,11 @@ def node_columns(edge_type: str | None) -> str:
 
 def node_row(row: tuple[Any, ...]) -> NodeRow:
     """The node of such columns."""
-    return NodeRow(row[0], row[1], None if row[2] is None else str(row[2]), row[3], bool(row[4]))
+    return NodeRow(row[0], row[1], _text(row[2]), _text(row[3]), bool(row[4]))
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")
 
 
 def read_node(snapshot: Snapshot, graph_id: str, key: str) -> NodeRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC
@@ -40,7 +41,12 @@ async def settle(pilot: Pilot[None]) -> None:
     """Wait until what was asked for is read and painted."""
     app = pilot.app
     assert isinstance(app, SpokeApp)
-    await app.idle()
+    shown = asyncio.ensure_future(app.idle())
+    while not shown.done():
+        await asyncio.wait({shown}, timeout=1)
+        if app.failure is not None:
+            shown.cancel()
+            raise AssertionError(f"the application ended: {app.failure!r}")
     await pilot.pause()
 
 
