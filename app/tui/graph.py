@@ -178,6 +178,12 @@ class GraphView(GraphEditing):
         """Without nodes there is nothing to show but that."""
         return None if self.key is not None else "this graph has no nodes yet"
 
+    def why_not_failed(self) -> str | None:
+        """It must have been read: one that is gone or damaged has nothing to go to, find or write."""
+        return None if self.shown is not None else "this graph cannot be shown"
+
+    why_not_find = why_not_edge_type = why_not_export = why_not_failed
+
     def action_face(self, face: Face) -> None:
         """Show another face of the same node."""
         key = self.key
