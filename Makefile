@@ -65,7 +65,7 @@ demo: dist/spoke ## Build it and watch it work: offline, sync, SIGKILL, resume, 
 
 .PHONY: test
 test: .venv/.made ## Run the tests (without those of the built executable)
-	@$(BIN)/python -m pytest -n 2 -m "not e2e"
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not e2e"
 
 .PHONY: e2e
 e2e: .venv/.made dist/spoke dist/spoke-next ## Drive the built executable in a terminal
