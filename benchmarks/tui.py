@@ -102,6 +102,21 @@ def starts(environment: dict[str, str]) -> None:
         print(f"{name:<34} {middle:6.0f} ms, {middle / floor:5.1f} times the bare interpreter")
 
 
+def bytes_over_ssh(environment: dict[str, str], db: Database) -> None:
+    """The tail again, as it is over ssh."""
+    screen = Pty(SPOKE, environment | {"SSH_TTY": "/dev/pts/0"})
+    screen.wait(b"of the bench")
+    for key in b"4\r":
+        os.write(screen.master, bytes([key]))
+        screen.read(2)
+    total, updates = 0, round(WATCHED_S * 4)
+    for number in range(updates):
+        publish(db, "s1", f"ssh-{number}", "call.requested", operationId="x.y")
+        total += screen.read(0.25)
+    print(f"tail of a stream over ssh, 4 times a second: {total / WATCHED_S:,.0f} bytes/s")
+    screen.end()
+
+
 def bytes_written(environment: dict[str, str], db: Database) -> None:
     screen = Pty(SPOKE, environment)
     screen.wait(b"of the bench")
@@ -151,6 +166,7 @@ def main() -> None:
         subprocess.run([*SPOKE, "status"], env=environment, check=True, stdout=subprocess.DEVNULL)
         starts(environment)
         bytes_written(environment, db)
+        bytes_over_ssh(environment, db)
         db.close()
 
 

@@ -120,6 +120,7 @@ def _run(
         hub_dir=paths.hub_dir if paths.hub_dir.is_dir() else None,
         log_file=paths.log_file,
         repaint_s=1 / fps,
+        sparing="SSH_TTY" in os.environ,
     )
     app.run(mouse=settings.ui.mouse)
     if app.failure is not None:

@@ -62,6 +62,7 @@ class SpokeApp(App[None]):
         now_ms: the wall clock in unix milliseconds.
         zone: the zone of local times; None is the machine's.
         repaint_s: the least time between two repaints.
+        sparing: write few bytes, where that costs comfort: over ssh.
         debounce_s: how long typing must pause before a filter works.
     """
 
@@ -94,9 +95,8 @@ class SpokeApp(App[None]):
     .failed #body { display: none; }
     .loading #tabs { text-style: italic; }
     Toast { border: none; padding: 0 1; margin: 0; }
-    .ascii LineList { scrollbar-size-vertical: 0; }
     Screen { hatch: none; }
-    .ascii LineList, .ascii VerticalScroll { scrollbar-size-vertical: 0; }
+    .ascii LineList, .ascii VerticalScroll, .sparing LineList { scrollbar-size-vertical: 0; }
     """
     ENABLE_COMMAND_PALETTE = False
 
@@ -116,6 +116,7 @@ class SpokeApp(App[None]):
         now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
         zone: tzinfo | None = None,
         repaint_s: float = REPAINT_S,
+        sparing: bool = False,
         debounce_s: float = DEBOUNCE_S,
     ) -> None:
         super().__init__()
@@ -129,6 +130,7 @@ class SpokeApp(App[None]):
         self.calling = calling
         self.now_ms = now_ms
         self.debounce_s = debounce_s
+        self.sparing = sparing
         self.animation_level = "none"
         self.link_text = ""
         self.time_format: TimeFormat = "relative"
@@ -244,6 +246,7 @@ class SpokeApp(App[None]):
         """Open the overview and begin to watch."""
         self._themes.apply()
         self.set_class(self.ascii_only, "ascii")
+        self.set_class(self.sparing, "sparing")
         self.push_screen(self._place("overview"))
         self._history, self._at = [Location("overview")], 0
         self._watch()

@@ -146,7 +146,7 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         if self.marks:
             self.marks &= {self._key(row) for row in rows}
         self.cursor = max(0, len(rows) - 1) if self.follow else min(kept, max(0, len(rows) - 1))
-        self.virtual_size = Size(width, len(rows) + self._top)
+        self._measure()
         if bool(before) is not bool(rows):
             self.refresh()
         else:
@@ -227,11 +227,24 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         if self.cursor < top:
             self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
         elif self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, force=True, immediate=True)
+            self.scroll_to(y=self.cursor - height + 1 + self._ahead, animate=False, force=True, immediate=True)
+
+    @property
+    def _ahead(self) -> int:
+        """Lines that stay free below the newest row where bytes are dear: a row that comes is then one line of text,
+        not a whole screen that moves up; once in so many rows it moves by as many.
+        """
+        return self._height * 2 // 3 if self.follow and getattr(self.app, "sparing", False) else 0
+
+    def _measure(self) -> None:
+        lines = len(self._rows) + self._top + self._ahead
+        if self._ahead:  # another size paints everything: it grows a screen at a time
+            lines = -(-lines // self.size.height) * self.size.height
+        self.virtual_size = Size(self._width, lines)
 
     def on_resize(self) -> None:
         """Widths changed: every line is drawn anew."""
-        self.virtual_size = Size(self._width, len(self._rows) + self._top)
+        self._measure()
         self.refresh()
         self._scroll_to_cursor()
 

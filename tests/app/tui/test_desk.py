@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from app.tui.app import SpokeApp
 from app.tui.detail import Detail
 from app.tui.queues import CausesView, QueueView
 from app.tui.schedules import LocksView
+from app.tui.streams import StreamView
 from storage.engine import Database
 from tests.app.tui.conftest import NOW_MS, app_on, check_golden, frame, settle, until
 from tests.app.views.test_queues import fill as fill_queues
@@ -201,6 +204,23 @@ async def test_an_entry_of_the_log_is_read_whole_and_levels_narrow(desk: Databas
         await settle(pilot)
         assert isinstance(app.screen, Detail)
         assert "boom" in frame(app)
+
+
+async def test_over_ssh_a_new_row_is_a_line_and_not_a_screen(desk: Database, tmp_path: Path) -> None:
+    app = app_of(desk, tmp_path, sparing=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_noun("stream", "call-protocol")
+        await settle(pilot)
+        view = app.screen
+        assert isinstance(view, StreamView)
+        tops = []
+        for number in range(60):
+            desk.stream("call-protocol").publish({"type": "call.aborted", "requestId": f"n{number}"})
+            await settle(pilot)
+            tops.append(view.table.scroll_offset.y)
+            assert re.search(rf" n{number}\b", frame(app))  # the newest is always seen
+        moves = sum(before != after for before, after in pairwise(tops))
+        assert 0 < moves <= 60 // 10
 
 
 async def test_an_event_is_opened_and_new_ones_follow(desk: Database, tmp_path: Path) -> None:
