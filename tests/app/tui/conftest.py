@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.app import App
 from textual.pilot import Pilot
 
 from app.services.projector import catch_up
@@ -22,7 +23,7 @@ GOLDEN = Path(__file__).parent / "golden"
 NOW_MS = 1_795_507_260_000  # 2026-11-24T08:01:00Z
 
 
-def frame(app: SpokeApp) -> str:
+def frame(app: App[Any]) -> str:
     """What is on the screen, as text."""
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
@@ -51,8 +52,10 @@ async def settle(pilot: Pilot[None]) -> None:
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
-    """Wait until something is so, at most as long as a test may take."""
+    """Wait until something is so; a minute is more than any of it may take."""
+    limit = asyncio.get_running_loop().time() + 60
     while not condition():
+        assert asyncio.get_running_loop().time() < limit, f"never so; the screen:\n{frame(pilot.app)}"
         await pilot.pause(0.01)
 
 
