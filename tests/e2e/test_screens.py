@@ -49,7 +49,7 @@ def test_a_filter_and_a_form(terminal: Terminal) -> None:
     terminal.keys("Enter")
     terminal.wait_for("operation system.info", "output")
     terminal.keys("c")
-    terminal.wait_for("sqliteVersion", "hostname")
+    terminal.wait_for("sqliteVersion", "hostname", "done in")
     terminal.keys("Escape")
     terminal.wait_for("operation system.info", "output")
     terminal.keys("q")

@@ -179,7 +179,7 @@ async def test_what_is_huge_and_deep(tenant: Database, tmp_path: Path) -> None:
 async def test_what_is_said_is_safe(tenant: Database, name: str) -> None:
     """Also markup: `[red]` in a payload is text."""
     app = app_on(tenant)
-    async with app.run_test(size=SIZE) as pilot:
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
         await settle(pilot)
         app.notify(f"[bold]{hostile.COMMANDS[name]}[/bad]")
         await until(pilot, lambda: "[bold]" in frame(app))
