@@ -26,7 +26,7 @@ from app.tui.clipboard import keep_copy
 from app.tui.ending import end_with_the_terminal
 from app.tui.places import PLACES, Location, noun, place, tab_bar
 from app.tui.too_small import MIN_HEIGHT, MIN_WIDTH, TooSmall
-from app.tui.view import View
+from app.tui.view import READ_ONLY, View
 from app.views.link import link_line
 from app.views.text import count, safe
 from app.views.times import FORMATS, TimeFormat, when
@@ -147,8 +147,8 @@ class SpokeApp(App[None]):
         self._shown = asyncio.Condition()
         self._rounds = 0
         self._made: dict[str, View] = {}
-        self._history: list[Location] = []
-        self._at = -1
+        self._history = [Location("overview")]
+        self._at = 0
 
     # -- what views ask for --------------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class SpokeApp(App[None]):
     def why_not_operate(self) -> str | None:
         """Why nothing can be changed from here; None when it can."""
         if self.read_only:
-            return "this terminal UI is read-only (--read-only)"
+            return READ_ONLY
         return "nothing executes operations here" if self._operate is None else None
 
     async def operate(self, operation_id: str, value: Any) -> Any:
@@ -248,7 +248,6 @@ class SpokeApp(App[None]):
         self.set_class(self.ascii_only, "ascii")
         self.set_class(self.sparing, "sparing")
         self.push_screen(self._place("overview"))
-        self._history, self._at = [Location("overview")], 0
         self._watch()
         if self._service is not None:
             self._serve(self._service)
@@ -277,10 +276,10 @@ class SpokeApp(App[None]):
             while True:
                 waiter.clear()  # before the read: a commit in between shows itself in the next round
                 self._dirty.clear()
-                await self._show()
-                async with self._shown:
-                    self._rounds += 1
-                    self._shown.notify_all()
+                if await self._show():
+                    async with self._shown:
+                        self._rounds += 1
+                        self._shown.notify_all()
                 await asyncio.sleep(self._repaint_s)
                 asked = asyncio.ensure_future(self._dirty.wait())
                 woken = asyncio.ensure_future(waiter.wait(SAFETY_POLL_S))
@@ -292,11 +291,14 @@ class SpokeApp(App[None]):
         finally:
             self.db.wake.remove(waiter)
 
-    async def _show(self) -> None:
+    async def _show(self) -> bool:
+        """Show the current screen again; False when it is still being made: it asks for it itself when it is there."""
         screen = self._view()
-        if screen is not None and screen.is_mounted:
-            await self._read_link()
-            await screen.reload()
+        if screen is None or not screen.is_mounted:
+            return False
+        await self._read_link()
+        await screen.reload()
+        return True
 
     def _view(self) -> View | None:
         """The topmost view: what is seen, under a question."""
@@ -349,19 +351,20 @@ class SpokeApp(App[None]):
 
     def visit(self, where: Location) -> None:
         """Go somewhere, and remember it in the history."""
-        if self._at < 0 or self._history[self._at] != where:
-            del self._history[self._at + 1 :]
-            self._history.append(where)
-            self._at += 1
+        if self._history[self._at] != where:
+            self._remember(where)
         self._go(where)
+
+    def _remember(self, where: Location) -> None:
+        del self._history[self._at + 1 :]
+        self._history.append(where)
+        self._at += 1
 
     def open_noun(self, name: str, argument: str) -> None:
         """Show a thing above the place that it was opened from."""
         thing = noun(name)
         assert thing is not None, name
-        del self._history[self._at + 1 :]
-        self._history.append(Location(name, argument))
-        self._at += 1
+        self._remember(Location(name, argument))
         self.push_screen(thing.make(argument))
 
     def open_session(self, session_id: str) -> None:
