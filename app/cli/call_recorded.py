@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -38,3 +39,9 @@ def call_recorded(context: Context, register: Callable[[Registry], None], operat
     if outcome.error is not None:
         raise outcome.error
     return outcome.output
+
+
+def execute(context: Context, operation: str, value: dict[str, Any]) -> Any:
+    """`call_recorded` for the operation of a noun that has a module of its own: `queue.retry` is in `queues`."""
+    module = importlib.import_module(f"app.operations.{operation.partition('.')[0]}s")
+    return call_recorded(context, module.register, operation, value)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from app.cli.context import Context, camel, json_option, print_json, say
-from app.cli.errors import CommandError
-from app.cli.exit_codes import ExitCode
-from app.cli.queue import execute, relative
+from app.cli.call_recorded import execute
+from app.cli.context import Context, camel, confirm, json_option, print_json, relative, say
 from app.views.columns import table
 from app.views.schedule_text import lock_columns
 from app.views.schedules import read_locks
@@ -57,12 +53,7 @@ def release(context: Context, name: str, yes: bool, as_json: bool) -> None:
     Example:
       spoke lock release backup --yes
     """
-    if not yes:
-        if not sys.stdin.isatty():
-            raise CommandError(
-                f"releasing {name} needs a yes", hint="add --yes to do it without a question", code=ExitCode.USAGE
-            )
-        click.confirm(f"take the lock {name} from its holder?", abort=True, err=True)
+    confirm(f"take the lock {name} from its holder?", f"releasing {name} needs a yes", yes=yes)
     done = execute(context, "lock.release", {"name": name})
     if as_json:
         print_json(done)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from typing import Any
 
 import click
 from rich.cells import cell_len
 
-from app.cli.call_recorded import call_recorded
-from app.cli.context import Context, camel, json_option, now, print_json, say
+from app.cli.call_recorded import execute
+from app.cli.context import Context, camel, json_option, print_json, relative, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import interactive
 from app.views.columns import table
 from app.views.queue_text import cause_columns, job_columns, job_text, queue_columns
 from app.views.queues import STATES, JobState, read_causes, read_job, read_jobs, read_queues
 from app.views.text import safe
-from app.views.times import when
 
 STATE = click.Choice(list(STATES))
 CAUSE_AT = 40
@@ -179,7 +177,7 @@ def purge(context: Context, name: str, everything: bool, yes: bool, as_json: boo
       spoke queue purge secret-rotation --yes
     """
     if not yes:
-        if not sys.stdin.isatty():
+        if not interactive():
             raise CommandError(
                 f"deleting jobs of {name} needs a yes",
                 hint="add --yes to do it without a question",
@@ -192,24 +190,8 @@ def purge(context: Context, name: str, everything: bool, yes: bool, as_json: boo
     _tell(done, as_json, f"{done['jobs']} jobs deleted")
 
 
-def execute(context: Context, operation: str, value: dict[str, Any]) -> Any:
-    """Execute an operation on this node, recorded like every call, and return its output.
-
-    Raises:
-        CallFailed: the input does not fit, or the operation failed.
-    """
-    noun = operation.partition(".")[0]
-    module = importlib.import_module(f"app.operations.{noun}s")
-    return call_recorded(context, module.register, operation, value)
-
-
 def _tell(done: Any, as_json: bool, text: str) -> None:
     if as_json:
         print_json(done)
     else:
         click.echo(text)
-
-
-def relative(at_ms: float | None) -> str:
-    """A moment, as long ago as it is."""
-    return when(at_ms, int(now().timestamp() * 1000), "relative")

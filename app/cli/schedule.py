@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from app.cli.call import parse_json
-from app.cli.context import Context, camel, json_option, print_json, say
+from app.cli.call_recorded import execute
+from app.cli.context import Context, camel, json_option, print_json, relative, say
 from app.cli.errors import CommandError
-from app.cli.queue import execute, relative
 from app.views.columns import table
 from app.views.schedule_text import schedule_columns
 from app.views.schedules import read_schedules

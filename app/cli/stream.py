@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from app.cli.context import Context, camel, json_option, print_json, say
+from app.cli.context import Context, camel, json_option, print_json, relative, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.queue import relative
 from app.views.columns import table
 from app.views.stream_text import gap_columns, stream_columns, stream_text
 from app.views.streams import payload_bytes, read_gaps, read_streams

@@ -33,7 +33,6 @@ class Help(View):
     def keys(self) -> Iterator[tuple[str, str]]:
         """Keys, what they do, and why they do not when they cannot now."""
         for verb in verbs_of(self._about):
-            name = verb.binding.action.partition("(")[0]
-            reason = self._about.why_not(name) if verb.owner is self._about else None
+            reason = verb.why_not(self._about)
             text = verb.binding.description + (f"   ({reason})" if reason else "")
             yield shown_keys(verb.binding, self.spoke.keymap), text

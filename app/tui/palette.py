@@ -151,7 +151,7 @@ def entries(view: View) -> list[Entry]:
             shown_keys(verb.binding, app.keymap, first=True),
             verb.binding.action,
             verb.owner,
-            view.why_not(_name(verb.binding.action)) if verb.owner is view else None,
+            verb.why_not(view),
         )
         for verb in verbs_of(view)
         if not verb.binding.action.startswith(("go(", "move(", "page(", "top", "bottom", "palette"))
@@ -168,7 +168,3 @@ def entries(view: View) -> list[Entry]:
     ]
     found += [Entry(one.name, "", "", None) for one in NOUNS]
     return [*found, Entry("theme", "", "", None), Entry("q", "", "quit", app)]
-
-
-def _name(action: str) -> str:
-    return action.partition("(")[0].rpartition(".")[2]

@@ -50,10 +50,6 @@ class StreamsView(TableView[StreamRow]):
         self.spoke.open_noun("stream", row.name)
 
 
-def _offset(row: Told) -> int:
-    return row.event.offset
-
-
 class StreamView(TableView[Told]):
     """The newest events of a stream; new ones come at the end."""
 
@@ -73,7 +69,6 @@ class StreamView(TableView[Told]):
     def __init__(self, topic: str) -> None:
         super().__init__()
         self._topic = topic
-        self._events = 0
 
     def heading(self) -> str:
         """Which stream."""

@@ -35,6 +35,10 @@ class Verb:
     binding: Binding
     owner: DOMNode
 
+    def why_not(self, view: View) -> str | None:
+        """Why it is not possible on the screen now; None when it is. Only a screen's own verbs have reasons."""
+        return view.why_not(self.binding.action.partition("(")[0]) if self.owner is view else None
+
 
 def verbs_of(view: View) -> Iterator[Verb]:
     """Every verb of the screen, once: those of the list that has the keys, of the screen, of the application."""

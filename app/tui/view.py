@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LOADING_S = 0.15
 """What is read faster than this shows no sign of it."""
 LEAST_TITLE = 24
+READ_ONLY = "this terminal UI is read-only (--read-only)"
 ALWAYS = frozenset({"view.help", "app.palette", "app.quit"})
 """Hints that are never left out: from there a person finds the rest."""
 
@@ -186,7 +187,7 @@ class View(Screen[None]):
     def why_not(self, action: str) -> str | None:
         """Why an action of this screen is not possible now; None when it is."""
         if self.spoke.read_only and action in self.WRITES:
-            return "this terminal UI is read-only (--read-only)"
+            return READ_ONLY
         reason = getattr(self, f"why_not_{action}", None)
         return None if reason is None else cast("str | None", reason())
 

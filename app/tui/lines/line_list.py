@@ -1,8 +1,7 @@
 """A list of lines that holds any number of rows and repaints only those that changed.
 
 Textual's DataTable, Tree and RichLog repaint everything for a changed cell (16 kB/s at four updates a second,
-`reference/ux.md` section 3), so every live list is one of these: plain (`LineList`), with columns (`Table`) or with
-folded branches (`Tree`).
+`reference/ux.md` section 3), so every live list is one of these: plain (`LineList`) or with columns (`Table`).
 """
 
 from __future__ import annotations
