@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -22,18 +21,6 @@ from app import logs
 from app.services.local_client import NoDaemonError, ask
 
 LIMIT_S = 60
-
-
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    """Logging as it was before."""
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    for handler in [one for one in root.handlers if one not in before]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
 
 
 def record(message: str, *args: object, ids: dict[str, object] | None = None, error: bool = False) -> logging.LogRecord:
@@ -98,7 +85,7 @@ def test_which_stream_is_the_journals(tmp_path: Path) -> None:
     assert not logs.is_journal(io.StringIO(), {"JOURNAL_STREAM": "1:2"})
 
 
-def test_a_file_is_private_and_begun_anew(tmp_path: Path, quiet: None) -> None:
+def test_a_file_is_private_and_begun_anew(tmp_path: Path) -> None:
     file = tmp_path / "logs" / "spoke.log"
     logs.set_up(logs.Logging(file=file, max_bytes=10_000, keep=2))
     for number in range(400):
@@ -110,7 +97,7 @@ def test_a_file_is_private_and_begun_anew(tmp_path: Path, quiet: None) -> None:
     assert "not said" not in file.read_text()
 
 
-def test_set_up_again_ends_what_was_before(tmp_path: Path, quiet: None) -> None:
+def test_set_up_again_ends_what_was_before(tmp_path: Path) -> None:
     stream = io.StringIO()
     logs.set_up(logs.Logging(), stream)
     with pytest.raises(OSError, match="/dev/null"):

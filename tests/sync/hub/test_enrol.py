@@ -338,8 +338,9 @@ async def test_a_proof_is_worth_nothing_a_second_time(system: Database) -> None:
 async def test_too_much_too_late_and_too_often(system: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async with enrolling(system, None) as url:
         assert (await converse(url, b"x" * 16_385))[-1] == 1009
-        monkeypatch.setattr(enrol_module, "TIMEOUT_S", 0.01)
-        (_, answer, _) = await converse(url)
+        with monkeypatch.context() as patch:
+            patch.setattr(enrol_module, "TIMEOUT_S", 0.01)
+            (_, answer, _) = await converse(url)
         assert (answer.code, "no request within" in answer.message) == ("MALFORMED", True)
     desk = Desk("hub-1", None, gate=Gate(Rate(0.001, 2), Rate(100, 100)))
     async with enrolling(system, None, desk) as url:
