@@ -171,7 +171,7 @@ CONTRACTS: dict[str, Contract] = {
     "hub calls list": _reads("array", f"tenant {_CALL}"),
     "hub calls show": _reads("object", f"{_CALL} input identity result lateResult"),
     "hub calls cancel": _destroys("object", "callId cancelled"),
-    "install status": _reads("object", "version prefix system current previous releases backup service cutOff"),
+    "install status": _reads("object", "version prefix system current previous releases backup service hub cutOff"),
     "upgrade": _writes("object", _FOLLOWED),
     "rollback": _destroys("object", _FOLLOWED, "data that is put back: what was there is moved aside"),
     "uninstall": _destroys(),

@@ -41,7 +41,7 @@ def test_all_of_it(machine: Machine, tmp_path: Path) -> None:
     assert subprocess.run([layout.command, "--version"], capture_output=True, text=True, check=True).stdout == (
         "spoke 1.0.0\n"
     )
-    for file in (*(layout.prefix / "share" / each for each in SHARED), layout.unit):
+    for file in (*(layout.prefix / "share" / each for each in SHARED), layout.units / NAME):
         assert "of 1.0.0" in file.read_text()
         assert file.stat().st_mode & 0o777 == 0o644
     for folder in (layout.root, layout.releases, layout.command.parent):
@@ -60,7 +60,7 @@ def test_again_and_without_the_service(machine: Machine, tmp_path: Path) -> None
     assert install(layout, None, planned(layout, machine.paths, service=True)) == name
     assert (layout.prefix / "share" / SHARED[0]).exists()
     machine.install(file, service=False)
-    assert not layout.unit.exists()
+    assert not (layout.units / NAME).exists()
     assert machine.state == "inactive"
     assert "disable --now spoke.service" in machine.asked()
 
@@ -77,7 +77,7 @@ def test_where_no_systemd_runs(machine: Machine, tmp_path: Path, without: str, m
             (bare / tool).symlink_to(str(shutil.which(tool)))
         monkeypatch.setenv("PATH", str(bare))
     machine.install(release(tmp_path, "1.0.0"))
-    assert machine.layout.unit.exists()
+    assert (machine.layout.units / NAME).exists()
     assert machine.asked() == []
     told = "\n".join(steps(machine.layout, planned(machine.layout, machine.paths, service=True)))
     assert "systemd does not run here: systemctl --user enable --now spoke" in told
@@ -118,8 +118,8 @@ def test_a_service_of_the_machine_has_its_own_places(machine: Machine) -> None:
         planned(layout, machine.paths, service=True)
     assert planned(layout, machine.paths, service=False).paths == machine.paths
     ours = planned(layout, Paths(Path("/var/lib/spoke"), Path("/etc/spoke/spoke.toml")), service=True)
-    assert f"ExecStart={layout.command} run" in unit(layout, ours)
-    assert "User=spoke" in unit(layout, ours)
+    assert f"ExecStart={layout.command} run" in unit(layout, ours.paths, hub=False)
+    assert "User=spoke" in unit(layout, ours.paths, hub=False)
 
 
 def test_whose_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
