@@ -128,6 +128,7 @@ CONTRACTS: dict[str, Contract] = {
     "db salvage": _writes("object", "file tables"),
     "db vacuum": _writes("array", "file"),
     "db retention": _destroys("object", "dryRun streams"),
+    "db copies": _destroys("object", "copies pruned", "copies: file, schemaVersion, bytes, kept"),
     "db rebuild": _writes("object", "events"),
     "run": _writes(),
     "join": _writes("object", "url nodeId"),

@@ -14,7 +14,7 @@ from app.install.extras import unit
 from app.install.installing import going, install, planned, steps, uninstall
 from app.install.layout import InstallError, Layout, choose
 from app.paths import Paths
-from app.systemd_unit import NAME, user_unit
+from app.systemd_unit import HUB, NAME, user_unit
 from storage.process_lock import ProcessLock
 from tests.app.install.fakes import Machine, release
 
@@ -63,6 +63,25 @@ def test_again_and_without_the_service(machine: Machine, tmp_path: Path) -> None
     assert not (layout.units / NAME).exists()
     assert machine.state == "inactive"
     assert "disable --now spoke.service" in machine.asked()
+
+
+def test_a_hub_beside_and_instead_of_a_node(machine: Machine, tmp_path: Path) -> None:
+    file, hub = release(tmp_path, "1.0.0"), machine.layout.units / HUB
+    machine.install(file, hub=True)
+    assert (machine.layout.units / NAME).exists()
+    assert hub.read_text() == "install --unit of 1.0.0\n"
+    assert machine.asked()[-3:] == ["enable spoke.service spoke-hub.service", "reset-failed spoke.service",
+                                    "restart spoke.service"], "without a certificate it cannot start"  # fmt: skip
+    machine.paths.hub_certificates.mkdir(parents=True)
+    machine.install(file, service=False, hub=True)
+    assert not (machine.layout.units / NAME).exists()
+    assert "disable --now spoke.service" in machine.asked()
+    assert machine.asked()[-1] == "restart spoke-hub.service"
+    record = machine.layout.installed()
+    assert record is not None
+    assert record.units == (HUB,)
+    uninstall(machine.layout, record, purge=False)
+    assert not hub.exists()
 
 
 @pytest.mark.parametrize("without", ["not booted", "no systemctl"])

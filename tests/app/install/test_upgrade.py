@@ -154,6 +154,34 @@ def test_nothing_while_somebody_else_works_with_the_data(installed: Machine, tmp
         follow(installed, file)
 
 
+def test_a_hubs_service_is_stopped_started_and_watched_too(installed: Machine, tmp_path: Path) -> None:
+    installed.paths.hub_certificates.mkdir(parents=True)
+    installed.install(tmp_path / "spoke-1.0.0", hub=True)
+    assert installed.asked()[-3:] == [
+        "enable spoke.service spoke-hub.service",
+        "reset-failed spoke.service spoke-hub.service",
+        "restart spoke.service spoke-hub.service",
+    ]
+    (installed.bin / "state").write_text("inactive\n")
+    deaf = release(tmp_path, "2.0.0", schema=2)
+    program = tmp_path / "tree-2.0.0" / "spoke"
+    program.write_text(program.read_text().replace('health) echo "OK"', 'health) echo "CRITICAL: deaf"; exit 2'))
+    done = follow(installed, deaf)
+    assert (done.state, done.restored, done.reason) == ("rolled back", True, "health: CRITICAL: deaf")
+    assert installed.asked()[-2:] == ["reset-failed spoke-hub.service", "restart spoke-hub.service"]
+    assert installed.state == "inactive", "what a person stopped stays stopped"
+    with ProcessLock(installed.paths.hub_dir / "hub.lock"):
+        assert follow(installed, release(tmp_path, "3.0.0", schema=2)).state == "upgraded", "it is the service's own"
+
+
+def test_older_copies_from_before_migrations_go_when_it_works(installed: Machine, tmp_path: Path) -> None:
+    asked = installed.paths.data_dir / "asked"
+    follow(installed, release(tmp_path, "2.0.0", broken=1))
+    assert not asked.exists()
+    follow(installed, release(tmp_path, "1.1.0"))
+    assert asked.read_text() == "copies --prune\n"
+
+
 # -- back ------------------------------------------------------------------------------------------------------------
 
 
