@@ -123,7 +123,7 @@ def _install(
     installed = planned(layout, context.paths, service=service, hub=hub)
     release = put(layout, None if layout.current_release() else file, installed)
     say(f"installed: {release} in {layout.root}; the command is {layout.command}")
-    for line in _next(layout, installed):
+    for line in next_steps(layout, installed):
         say(line)
 
 
@@ -136,7 +136,7 @@ def not_upgraded(said: Outcome) -> CommandError:
     )
 
 
-def _next(layout: Layout, installed: Installed) -> list[str]:
+def next_steps(layout: Layout, installed: Installed) -> list[str]:
     """What the person does now."""
     import os
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.install.extras import unit
+from app.install.extras import give_to_account, let_read, unit
 from app.install.installing import going, install, planned, steps, uninstall
 from app.install.layout import InstallError, Layout, choose
 from app.paths import Paths
@@ -139,6 +140,26 @@ def test_a_service_of_the_machine_has_its_own_places(machine: Machine) -> None:
     ours = planned(layout, Paths(Path("/var/lib/spoke"), Path("/etc/spoke/spoke.toml")), service=True)
     assert f"ExecStart={layout.command} run" in unit(layout, ours.paths, hub=False)
     assert "User=spoke" in unit(layout, ours.paths, hub=False)
+
+
+def test_services_can_read_what_root_wrote_and_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = Paths(tmp_path / "lib" / "spoke", tmp_path / "spoke.toml")
+    account = pwd.struct_passwd(("spoke", "x", os.getuid() + 1, os.getgid(), "", "/", "/bin/false"))
+    mine = pwd.struct_passwd(("spoke", "x", os.getuid(), os.getgid(), "", "/", "/bin/false"))
+    monkeypatch.setattr("app.install.extras.pwd.getpwnam", lambda name: account)
+    for mode, then in ((0o600, 0o640), (0o644, 0o644), (0o640, 0o640), (0o400, 0o640)):
+        paths.config_file.write_text("")
+        paths.config_file.chmod(mode)
+        let_read(paths.config_file)
+        assert paths.config_file.stat().st_mode & 0o777 == then
+        paths.config_file.unlink()
+    monkeypatch.setattr("app.install.extras.pwd.getpwnam", lambda name: mine)
+    give_to_account(paths)
+    assert paths.data_dir.stat().st_mode & 0o777 == 0o700
+    paths.config_file.write_text("")
+    paths.config_file.chmod(0o600)
+    give_to_account(paths)
+    assert paths.config_file.stat().st_mode & 0o777 == 0o600, "its owner may read it as it is"
 
 
 def test_whose_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
