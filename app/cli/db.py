@@ -225,6 +225,7 @@ def copies(context: Context, prune: bool, keep: int, as_json: bool) -> None:
         return
     for copy in found:
         fate = "kept" if copy.kept else "removed" if prune else "goes with --prune"
-        click.echo(f"{copy.file.name:<36} {size(copy.bytes):>10}  schema {copy.schema_version:<4} {fate}")
+        name = copy.file.relative_to(context.paths.data_dir)
+        click.echo(f"{name!s:<36} {size(copy.bytes):>10}  schema {copy.schema_version:<4} {fate}")
     taken = sum(copy.bytes for copy in found if copy.kept or not prune)
     say(f"{of(len(found), 'file')} from before migrations; what stays takes {size(taken)}")

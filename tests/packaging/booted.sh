@@ -39,7 +39,6 @@ boot=$(
   cat << 'BOOT'
 set -eu
 ip link set lo up
-hostname edge
 mount --make-rprivate /
 mkdir "$3"
 mount -t tmpfs none "$3"
@@ -48,6 +47,7 @@ mount -t overlay overlay -o "lowerdir=$1,upperdir=$3/upper,workdir=$3/work" "$3/
 cd "$3/m"
 cp "$2"/* root/
 printf '127.0.0.1 localhost edge\n' > etc/hosts
+echo edge > etc/hostname
 ln -sf /dev/null etc/systemd/system/console-getty.service # nobody sits there
 ln -sf /dev/null etc/systemd/system/systemd-modules-load.service
 mount -t proc proc proc

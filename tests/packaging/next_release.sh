@@ -13,9 +13,9 @@ git ls-files -z app storage sync packaging requirements pyproject.toml LICENSE R
 cp -al .venv-build "$next/.venv-build"
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' app/__init__.py)
 sed -i "s/$version/${version%.*}.99/" "$next/app/__init__.py"
-sed -i 's/^MIGRATIONS = (\(.*\))$/MIGRATIONS = (\1, "CREATE TABLE of_the_next_release (x INTEGER);")/' \
-  "$next/storage/migrations/tenant.py"
-grep -q of_the_next_release "$next/storage/migrations/tenant.py"
+cat >> "$next/storage/migrations/tenant.py" << 'MIGRATION'
+MIGRATIONS = (*MIGRATIONS, "CREATE TABLE of_the_next_release (x INTEGER);")
+MIGRATION
 cat > "$next/fault" << 'FAULT'
     import os
 
