@@ -54,6 +54,11 @@ release: dist/spoke ## Everything that is published, signed, in dist/release: ma
 rootfs-test: deb ## Run it in bare Debian 12 and 13 without Python (as root; debootstrap fetches them once)
 	@tests/packaging/rootfs.sh bookworm trixie
 
+.PHONY: booted-test
+booted-test: dist/spoke-next deb ## Services under systemd as process 1, Debian 12 and 13: docs/systemd-log.txt (as root)
+	@tests/packaging/booted.sh bookworm trixie > dist/systemd-log.txt
+	@mv dist/systemd-log.txt docs/systemd-log.txt
+
 .PHONY: install-log
 install-log: dist/spoke-next ## Install, join, upgrade, go back, uninstall in a bare Debian: docs/install-log.txt (as root)
 	@tests/packaging/install.sh trixie > dist/install-log.txt

@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from app.paths import Paths
+from app.views.text import size
 from storage import engine
 from storage.archive import FORMAT, Manifest, Member, Position, Progress, said_full, write_archive
 from storage.backup import backup
 from storage.copies import BackupNote, Grown, grown_since, last_backup, note_backup
-from storage.engine.errors import CannotOpenError, EngineError
+from storage.engine.errors import CannotOpenError, EngineError, FullError
 from storage.migrations import tenant
 from storage.private_file import sync
 from storage.process_lock import ProcessLock
@@ -35,6 +36,14 @@ CONTEXT = "spoke backup"
 """Authenticated with the keys, so that no other secret can be put in their place."""
 CONFIG = "spoke.toml"
 PARTIAL = ".partial"
+PACKED_PART = 4
+"""A fourth of what is packed is reckoned for the file: docs/backup.md measures a fifth."""
+
+
+class NoRoomError(FullError):
+    """There would be no room for the backup; nothing was written."""
+
+    hint = "free some disk space, or name a FILE on another disk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,8 @@ def make_backup(
 
     Raises:
         LockHeldError: another backup is being made.
-        EngineError: a database cannot be read, or there is no room; `target` is as it was.
+        NoRoomError: the copy would find no room; nothing was begun.
+        EngineError: a database cannot be read, or room ran out meanwhile; `target` is as it was.
         OSError: something cannot be read or written; `target` is as it was.
     """
     if not target.parent.is_dir() or target.is_dir():
@@ -87,11 +97,25 @@ def make_backup(
     with ProcessLock(paths.backup_lock):
         for stale in target.parent.glob(f".{target.name}.*{PARTIAL}"):
             shutil.rmtree(stale)
+        refuse_without_room(paths.databases, target.parent, shutil.disk_usage(target.parent).free)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent))
         try:
             return _make(paths, target, work, program, now_ms, passphrase, progress)
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def refuse_without_room(databases: Sequence[Path], folder: Path, free: int) -> None:
+    """Refuse where copies of the databases, with what is in their logs, and the file made of them would not fit.
+
+    Raises:
+        NoRoomError: with the bytes that it takes, and those that are free.
+    """
+    logs = [path.with_name(f"{path.name}-wal") for path in databases]
+    copied = sum(path.stat().st_size for path in (*databases, *logs) if path.exists())
+    needed = copied + copied // PACKED_PART
+    if free < needed:
+        raise NoRoomError(f"{folder}: a backup takes {size(needed)} there while it is made, {size(free)} are free")
 
 
 def _make(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,12 @@ class ThereAlreadyError(EngineError):
     """A database is here already."""
 
     hint: ClassVar[str] = "with --replace it is moved aside, not deleted; or use another --data-dir"
+
+
+class ConfigPlaceError(EngineError):
+    """The configuration of the backup cannot be put into its place; nothing was changed."""
+
+    hint: ClassVar[str] = "name a file that you may write with --config, or put an empty one there as its owner"
 
 
 class KeysError(EngineError):
@@ -82,6 +89,7 @@ def restore(
     Raises:
         LockHeldError, BusyError: a program works with this directory.
         ThereAlreadyError: there is a database, and `replace` is False.
+        ConfigPlaceError: there is no configuration, and that of the backup may not be written.
         ArchiveError, NewerFileError, KeysError: the backup cannot be used.
         FullError: there is no room. Nothing was changed by any of them.
         OSError: if it was while files were moved, the next command goes on.
@@ -116,7 +124,7 @@ def restore(
             for name, text in small.items():
                 (staged / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_private(staged / name, text)
-            create = {} if config is None else {str(paths.config_file): config}
+            create = {} if config is None else _to_create(paths.config_file, config)
             kept = config is not None and paths.config_file.exists() and paths.config_file.read_text() != config
             at = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")
             plan = Plan(
@@ -129,6 +137,16 @@ def restore(
             raise
         aside = finish(paths.data_dir)
     return Restored(manifest, aside, tuple(keys), kept)
+
+
+def _to_create(file: Path, text: str) -> dict[str, str]:
+    """Refuse before anything is decided: who could not finish would leave a directory that nobody can open."""
+    if file.exists():
+        return {}
+    folder = next(parent for parent in file.parents if parent.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigPlaceError(f"{file}: {folder} may not be written")
+    return {str(file): text}
 
 
 def finish_restore(paths: Paths) -> bool:

@@ -18,13 +18,13 @@ cp packaging/deb/spoke.toml "$root/etc/spoke/"
 cp LICENSE "$root/usr/share/doc/spoke/copyright"
 $python -c 'from app.systemd_unit import system_unit; print(system_unit("/usr/bin/spoke"), end="")' \
   > "$root/usr/lib/systemd/system/spoke.service"
-complete() { _SPOKE_COMPLETE="$1_source" "$tree/spoke"; }
+$python -c 'from app.systemd_unit import system_unit; print(system_unit("/usr/bin/spoke", hub=True), end="")' \
+  > "$root/usr/lib/systemd/system/spoke-hub.service"
+complete() { "$tree/spoke" completion "$1"; }
 complete bash > "$root/usr/share/bash-completion/completions/spoke"
 complete zsh > "$root/usr/share/zsh/vendor-completions/_spoke"
 complete fish > "$root/usr/share/fish/vendor_completions.d/spoke.fish"
-if "$tree/spoke" --help | grep -q '^ *man '; then
-  "$tree/spoke" man | gzip -9n > "$root/usr/share/man/man1/spoke.1.gz"
-fi
+"$tree/spoke" man | gzip -9n > "$root/usr/share/man/man1/spoke.1.gz"
 
 version=$($python -c 'import app; print(app.__version__)')
 architecture=$(dpkg --print-architecture)

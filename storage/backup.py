@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 
 from storage.engine.connection import connect, file_of
-from storage.engine.errors import CorruptError, translated
+from storage.engine.errors import CorruptError, EngineError, translated
 from storage.private_file import sync
 
 STEP_PAGES = 4_096
 """Pages copied between two reports of progress: 16 MiB."""
+KEEP_COPIES = 2
+"""Of each database, so many copies from before migrations are kept: the way back, and the one before."""
 
 
 def backup(
@@ -81,3 +84,50 @@ def backups_before_migration(path: str) -> list[tuple[int, Path]]:
         if number.isdecimal():
             found.append((int(number), copy))
     return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationCopy:
+    """A copy from before a migration; `kept` is whether `prune_copies` leaves it."""
+
+    file: Path
+    schema_version: int
+    bytes: int
+    kept: bool
+
+
+def migration_copies(path: str, keep: int) -> list[MigrationCopy]:
+    """The copies that migrations of this file left, oldest first. The `keep` newest that can be opened are kept.
+
+    So is what cannot be opened, or has another schema than its name says: it is not known what that is.
+    """
+    found = backups_before_migration(path)
+    sound = [(number, copy) for number, copy in found if _schema_of(copy) == number]
+    doomed = sound[: max(0, len(sound) - keep)]
+    return [
+        MigrationCopy(copy, number, copy.stat().st_size, kept=(number, copy) not in doomed) for number, copy in found
+    ]
+
+
+def prune_copies(copies: list[MigrationCopy]) -> None:
+    """Remove those that are not kept.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for copy in copies:
+        if not copy.kept:
+            copy.file.unlink(missing_ok=True)
+            sync(copy.file.parent)
+
+
+def _schema_of(copy: Path) -> int | None:
+    try:
+        connection = connect(str(copy), durability="normal", query_only=True)
+        try:
+            with translated(str(copy)):
+                return int(connection.pragma("user_version"))
+        finally:
+            connection.close()
+    except EngineError:
+        return None

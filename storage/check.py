@@ -12,7 +12,7 @@ from typing import Literal
 import apsw
 
 from storage import engine
-from storage.backup import backups_before_migration
+from storage.backup import KEEP_COPIES, backups_before_migration
 from storage.engine import Snapshot, schema
 from storage.engine.errors import EngineError
 from storage.migrations import newer
@@ -196,7 +196,7 @@ def _sizes(snapshot: Snapshot, path: Path) -> Iterator[Finding]:
         text = f"the write-ahead log has {grown / 1e6:.0f} MB"
         yield Finding("problem", "write-ahead log", text, "end the program that reads without a pause, or restart all")
     copies = [copy for _, copy in backups_before_migration(os.fspath(path))]
-    if copies:
+    if len(copies) > KEEP_COPIES:
         kept = sum(copy.stat().st_size for copy in copies)
         text = f"{len(copies)} copies from before migrations, {kept / 1e6:.1f} MB"
-        yield Finding("note", "copies", text, f"when all is well, remove {copies[0]}" + (" …" if copies[1:] else ""))
+        yield Finding("note", "copies", text, f"when all is well: spoke db copies --prune keeps {KEEP_COPIES}")

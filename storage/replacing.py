@@ -99,11 +99,13 @@ def _move(old: Path, new: Path) -> None:
 
 
 def _create(path: Path, text: str) -> None:
+    if path.exists():
+        return  # the user's own; its folder may be root's, where not even the beginning of one could be written
     _make(path.parent)
     try:
         write_private(path, text, replace=False)
     except FileExistsError:
-        return  # the user's own
+        return  # it was made just now
 
 
 def _make(folder: Path) -> None:

@@ -198,3 +198,34 @@ def retention(context: Context, dry_run: bool, as_json: bool) -> None:
         say("nothing: the configuration sets no limits in [retention], or there are no events")
     elif dry_run:
         say("nothing was deleted (--dry-run)")
+
+
+@db.command()
+@click.option("--prune", is_flag=True, help="Remove those that are not kept.")
+@click.option("--keep", default=2, show_default=True, type=click.IntRange(1), help="Of each database, the newest.")
+@json_option
+@click.pass_obj
+def copies(context: Context, prune: bool, keep: int, as_json: bool) -> None:
+    """List the copies that were made before migrations, and remove the older ones.
+
+    \b
+    Example:
+      spoke db copies --keep 1
+
+    A copy is the way back to a program that knows that schema. The newest that can be opened is never removed, nor what
+    cannot be opened. An upgrade that succeeded keeps the two newest by itself.
+    """
+    from storage.backup import migration_copies, prune_copies
+
+    found = [copy for path in context.databases() for copy in migration_copies(str(path), keep)]
+    if prune:
+        prune_copies(found)
+    if as_json:
+        print_json({"copies": [{**camel(copy), "file": str(copy.file)} for copy in found], "pruned": prune})
+        return
+    for copy in found:
+        fate = "kept" if copy.kept else "removed" if prune else "goes with --prune"
+        name = copy.file.relative_to(context.paths.data_dir)
+        click.echo(f"{name!s:<36} {size(copy.bytes):>10}  schema {copy.schema_version:<4} {fate}")
+    taken = sum(copy.bytes for copy in found if copy.kept or not prune)
+    say(f"{of(len(found), 'file')} from before migrations; what stays takes {size(taken)}")

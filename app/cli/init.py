@@ -11,6 +11,7 @@ from app.cli.context import Context, json_option, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.options import interactive
+from app.systemd_unit import ACCOUNT, SYSTEM_CONFIG
 
 
 @click.command()
@@ -26,10 +27,11 @@ def init(context: Context, name: str | None, roots: tuple[Path, ...], hub: str |
     Example:
       spoke init --name workshop-pc --root ~ --no-input
 
-    Everything works without one. A file that is there is never overwritten.
-    Prints the next commands.
+    Everything works without one. A file that is there is never overwritten. root's, of the machine, can be read by the
+    group of the services' account, if there is one; `spoke install` sees to that too. Prints the next commands.
     """
     from app.config.template import template
+    from app.install.layout import make_folder
     from storage.private_file import write_private
 
     file = context.paths.config_file
@@ -55,8 +57,12 @@ def init(context: Context, name: str | None, roots: tuple[Path, ...], hub: str |
 
         check_url(hub, allow_plain=False)
     try:
+        if file == SYSTEM_CONFIG:
+            make_folder(file.parent)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_private(file, template(said), replace=False)
+        if file == SYSTEM_CONFIG:
+            _let_services_read(file)
     except FileExistsError as error:
         raise exists from error
     except OSError as error:
@@ -74,3 +80,12 @@ def init(context: Context, name: str | None, roots: tuple[Path, ...], hub: str |
     say(f"wrote {file}; next:")
     for step in steps:
         click.echo(f"  {step}")
+
+
+def _let_services_read(file: Path) -> None:
+    """A machine's services are not root; what root writes for them is of no use if they cannot read it."""
+    from app.install.extras import has_account, let_read
+
+    if has_account():
+        let_read(file)
+        say(f"the services of the account {ACCOUNT} may read it")

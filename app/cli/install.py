@@ -33,18 +33,30 @@ def place_options(command: Command) -> Command:
 def gate_option(command: Command) -> Command:
     """--gate: how long a release has to show that it works."""
     return click.option(
-        "--gate", "gate_s", default=60, show_default=True, type=click.IntRange(1), help="Seconds it has to work."
+        "--gate",
+        "gate_s",
+        default=60,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Seconds it has to get well; then 5 more.",
     )(command)
 
 
 @click.group(invoke_without_command=True)
 @place_options
-@click.option("--no-service", is_flag=True, help="Only the program, no systemd unit.")
+@click.option("--hub", is_flag=True, help="Also a hub's service, spoke-hub.")
+@click.option("--no-service", is_flag=True, help="No service of a node; with --hub, a hub's alone.")
 @click.option("--print", "print_", is_flag=True, help="Show what would be done, and the unit; do nothing.")
-@click.option("--unit", is_flag=True, help="Print the systemd unit alone.")
+@click.option("--unit", is_flag=True, help="Print the systemd unit alone; with --hub, a hub's.")
 @click.pass_context
 def install(
-    ctx: click.Context, system: bool | None, prefix: Path | None, no_service: bool, print_: bool, unit: bool
+    ctx: click.Context,
+    system: bool | None,
+    prefix: Path | None,
+    hub: bool,
+    no_service: bool,
+    print_: bool,
+    unit: bool,
 ) -> None:
     """Install this program: releases side by side, a service, completions, the manual page.
 
@@ -52,6 +64,7 @@ def install(
     Examples:
       spoke install --user --print     what it would do
       spoke install --user --unit > spoke.service
+      spoke install --user --hub --no-service --print
 
     \b
     Run it with the file that you downloaded: ./spoke install
@@ -60,33 +73,40 @@ def install(
     PREFIX/bin/spoke              the command
     ~/.config/systemd/user/spoke.service, or /etc/systemd/system/spoke.service
 
+    A hub listens as SPOKE_HUB_OPTIONS of its unit says, --host 0.0.0.0 if nothing else, and starts when there is a
+    certificate: spoke hub init. What `systemctl edit spoke-hub` says is kept over upgrades.
+
     Another release that is there already is upgraded as by `spoke upgrade`. Again from an installed release, it writes
     service, completions and manual anew.
     """
     if ctx.invoked_subcommand is None:
-        _install(ctx.find_object(Context) or Context(None, None), system, prefix, not no_service, print_, unit)
+        context = ctx.find_object(Context) or Context(None, None)
+        _install(context, system, prefix, not no_service, hub, print_, unit)
 
 
 def _install(
-    context: Context, system: bool | None, prefix: Path | None, service: bool, print_: bool, unit: bool
+    context: Context, system: bool | None, prefix: Path | None, service: bool, hub: bool, print_: bool, unit: bool
 ) -> None:
     from app.executable import own_file
     from app.install.extras import unit as unit_of
+    from app.install.gate import Gate
     from app.install.installing import install as put
     from app.install.installing import planned, steps
     from app.install.layout import choose, running
-    from app.install.upgrade import Gate, resume, upgrade
+    from app.install.upgrade import resume, upgrade
+    from app.systemd_unit import HUB
 
     layout = choose(system, prefix)
-    installed = planned(layout, context.paths, service=service)
+    installed = planned(layout, context.paths, service=service, hub=hub)
     if unit:
-        click.echo(unit_of(layout, installed), nl=False)
+        click.echo(unit_of(layout, installed.paths, hub=hub), nl=False)
         return
     if print_:
         for step in steps(layout, installed):
             click.echo(step)
-        if service:
-            click.echo(f"\n# {layout.unit}\n{unit_of(layout, installed)}", nl=False)
+        for name in installed.units:
+            text = unit_of(layout, installed.paths, hub=name == HUB)
+            click.echo(f"\n# {layout.units / name}\n{text}", nl=False)
         return
     file = own_file()
     if file is None and running() != layout:
@@ -100,9 +120,10 @@ def _install(
         said = upgrade(layout, file, None, allow_downgrade=False, gate=Gate(), now=now(), tell=say)
         if said.state == "rolled back":
             raise not_upgraded(said)
-    release = put(layout, None if layout.current_release() else file, planned(layout, context.paths, service=service))
+    installed = planned(layout, context.paths, service=service, hub=hub)
+    release = put(layout, None if layout.current_release() else file, installed)
     say(f"installed: {release} in {layout.root}; the command is {layout.command}")
-    for line in _next(layout, installed):
+    for line in next_steps(layout, installed):
         say(line)
 
 
@@ -115,27 +136,45 @@ def not_upgraded(said: Outcome) -> CommandError:
     )
 
 
-def _next(layout: Layout, installed: Installed) -> list[str]:
+def next_steps(layout: Layout, installed: Installed) -> list[str]:
     """What the person does now."""
     import os
 
+    from app.install.installing import startable
     from app.install.service import Service
+    from app.systemd_unit import HUB
 
     lines = []
     if str(layout.command.parent) not in os.environ.get("PATH", "").split(":"):
         lines.append(f'{layout.command.parent} is not in PATH: export PATH="{layout.command.parent}:$PATH"')
-    service = Service(layout.system)
-    if not installed.service:
-        lines.append("next: spoke run, or spoke install for a service")
-    elif service.manager():
-        lines.append(f"the service is {service.state()}; next: spoke join wss://HOST, or spoke status")
+    units = installed.units
+    service = Service(layout.system, units)
+    if not units:
+        return [*lines, "next: spoke run, or spoke install for a service"]
+    if service.manager():
+        lines += [f"{unit} is {state}" for unit, state in service.states().items()]
+        if installed.service:
+            lines.append("next: spoke join wss://HOST, or spoke status")
         if not layout.system:
-            lines.append("it ends when you log out, unless: loginctl enable-linger")
+            lines.append("services end when you log out, unless: loginctl enable-linger")
     else:
-        lines.append(f"systemd does not run here, so the service was not started: {layout.unit} is in its place")
-        here = "" if layout.system else "; here: spoke run"
-        lines.append(f"next: {service.command('enable', '--now', 'spoke')} where it runs{here}")
+        places = ", ".join(str(layout.units / unit) for unit in units)
+        lines.append(f"systemd does not run here, so nothing was started: in its place is {places}")
+        here = "; here: spoke run" if installed.service and not layout.system else ""
+        lines.append(f"next: {service.command('enable', '--now', *units)} where it runs{here}")
+    if installed.hub and HUB not in startable(installed):
+        lines.append(f"the hub needs a certificate: {_as_service(layout, installed)}spoke hub init --name HOST")
+        lines.append(f"then: {service.command('restart', HUB)}")
     return lines
+
+
+def _as_service(layout: Layout, installed: Installed) -> str:
+    """What a command begins with that is to work on the data of the services."""
+    from app.systemd_unit import ACCOUNT
+
+    if not layout.system:
+        return ""
+    return f"sudo -u {ACCOUNT} SPOKE_DATA_DIR={installed.data_dir} SPOKE_CONFIG={installed.config_file} "
 
 
 @install.command()
@@ -151,12 +190,13 @@ def status(system: bool | None, prefix: Path | None, as_json: bool) -> None:
     from app.install.layout import choose, read
     from app.install.service import Service
     from app.install.upgrade import Journal
+    from app.systemd_unit import HUB, NAME
 
     layout = choose(system, prefix)
     installed, current = layout.installed(), layout.current_release()
     releases = sorted(path.name for path in layout.releases.glob("[!.]*")) if layout.releases.is_dir() else []
     journal = read(layout.journal, Journal)
-    state = Service(layout.system).state() if installed is not None and installed.service else None
+    states = {} if installed is None else Service(layout.system, installed.units).states()
     if as_json:
         print_json(
             {
@@ -167,7 +207,8 @@ def status(system: bool | None, prefix: Path | None, as_json: bool) -> None:
                 "previous": None if installed is None else installed.previous,
                 "releases": releases,
                 "backup": None if installed is None else installed.backup,
-                "service": state,
+                "service": states.get(NAME),
+                "hub": states.get(HUB),
                 "cutOff": None if journal is None else journal.step,
             }
         )
@@ -180,7 +221,9 @@ def status(system: bool | None, prefix: Path | None, as_json: bool) -> None:
     click.echo(f"before     {installed.previous or 'nothing to go back to'}")
     if installed.backup is not None:
         click.echo(f"backup     {installed.backup}")
-    click.echo(f"service    {_told(state)}")
+    click.echo(f"service    {_told(states.get(NAME))}")
+    if installed.hub:
+        click.echo(f"hub        {_told(states.get(HUB))}")
     if journal is not None:
         click.echo(f"attention  an upgrade was cut off while {journal.step}: spoke upgrade --resume")
 

@@ -58,9 +58,10 @@ def upgrade(
     Killing it, or a power cut, at any moment leaves a release that works. The next upgrade, rollback or install, or
     --resume, ends what was cut off. A service that was stopped for the migration then starts again.
     """
+    from app.install.gate import Gate
     from app.install.layout import choose
     from app.install.releases import verified
-    from app.install.upgrade import Gate, Outcome
+    from app.install.upgrade import Outcome
     from app.install.upgrade import resume as end
     from app.install.upgrade import upgrade as follow
     from app.release_keys import trusted
@@ -95,8 +96,9 @@ def rollback(restore: bool, gate_s: int, system: bool | None, prefix: Path | Non
     Refuses when the current release has migrated the data, and names the backup that was made before. With --restore
     that is put back: what was written since then is moved aside, and comes back from the hub as far as the hub has it.
     """
+    from app.install.gate import Gate
     from app.install.layout import choose
-    from app.install.upgrade import Gate, roll_back
+    from app.install.upgrade import roll_back
 
     _report(roll_back(choose(system, prefix), restore=restore, gate=Gate(float(gate_s)), tell=say), as_json)
 

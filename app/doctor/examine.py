@@ -88,6 +88,7 @@ def looks(world: World) -> Iterator[tuple[str, Look]]:
     yield "reserve", lambda: files.reserve(paths.reserve, joined=world.joined)
     for path in paths.databases:
         yield "database", partial(_database, paths, path, full=world.full)
+    yield "copies", lambda: files.copies(paths.databases)
     if paths.tenant_db.exists():
         yield "backup", lambda: running.backup(_of_file(paths.tenant_db, last_backup), now_ms)
     yield "services", partial(_services, world)

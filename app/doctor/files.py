@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.doctor.finding import Finding
-from app.views.text import count
+from app.views.text import count, size
 from storage import check
+from storage.backup import backups_before_migration
 from storage.reserve import RESERVE_BYTES
 
 MB = 1_000_000
@@ -142,3 +143,12 @@ def database(path: Path, findings: Iterable[check.Finding]) -> list[Finding]:
         for one in findings
     ]
     return found or [Finding("database", "ok", f"{path.name} is whole, {count(path.stat().st_size // MB)} MB")]
+
+
+def copies(databases: Iterable[Path]) -> Finding | None:
+    """What copies from before migrations take; None where there are none."""
+    found = [copy for path in databases for _, copy in backups_before_migration(str(path))]
+    if not found:
+        return None
+    taken = size(sum(copy.stat().st_size for copy in found))
+    return Finding("copies", "ok", f"{len(found)} from before migrations, {taken}: spoke db copies")

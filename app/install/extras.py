@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -11,17 +13,24 @@ from app.environment import child_environment
 from app.install.layout import READABLE, Installed, InstallError, Layout, make_folder
 from app.install.program import Program
 from app.install.service import Service
-from app.systemd_unit import ACCOUNT, system_unit, user_unit
+from app.paths import Paths
+from app.systemd_unit import ACCOUNT, HUB, system_unit, user_unit
 from storage.private_file import write_private
+
+SERVICE_MAY_READ = 0o640
+"""root's configuration: it may hold an API key."""
 
 USERADD = ("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/var/lib/spoke")
 
 
-def unit(layout: Layout, installed: Installed) -> str:
-    """The text of the unit, as this program wants to be run."""
+def unit(layout: Layout, paths: Paths, *, hub: bool) -> str:
+    """The text of a unit, as this program wants to be run."""
     command = str(layout.command)
-    paths = installed.paths
-    return system_unit(command) if layout.system else user_unit(command, paths.data_dir, paths.config_file)
+    return (
+        system_unit(command, hub=hub)
+        if layout.system
+        else user_unit(command, paths.data_dir, paths.config_file, hub=hub)
+    )
 
 
 def asked(layout: Layout) -> dict[Path, tuple[str, ...]]:
@@ -35,9 +44,9 @@ def asked(layout: Layout) -> dict[Path, tuple[str, ...]]:
     }
 
 
-def files(layout: Layout, *, service: bool) -> list[Path]:
+def files(layout: Layout, units: tuple[str, ...]) -> list[Path]:
     """All files that an installation has outside of its own folder."""
-    return [layout.command, *asked(layout), *([layout.unit] if service else [])]
+    return [layout.command, *asked(layout), *(layout.units / unit for unit in units)]
 
 
 def lay_out(layout: Layout, installed: Installed, release: str) -> None:
@@ -48,14 +57,16 @@ def lay_out(layout: Layout, installed: Installed, release: str) -> None:
     """
     program = Program(layout.program(release), installed.paths)
     wanted = {path: program.run(*words, timeout_s=60) for path, words in asked(layout).items()}
-    if installed.service:
-        which = "--system" if layout.system else "--user"
-        wanted[layout.unit] = program.run("install", "--unit", which, f"--prefix={layout.prefix}", timeout_s=60)
+    for name in installed.units:
+        options = ("--system" if layout.system else "--user", *(("--hub",) if name == HUB else ()))
+        wanted[layout.units / name] = program.run(
+            "install", "--unit", *options, f"--prefix={layout.prefix}", timeout_s=60
+        )
     for path, text in wanted.items():
         if not (path.is_file() and path.read_text() == text):
             make_folder(path.parent)
             write_private(path, text, mode=READABLE)
-    if installed.service:
+    if installed.units:
         Service(layout.system).reread()
 
 
@@ -89,3 +100,31 @@ def make_account() -> None:
         raise InstallError(f"useradd: {error.strerror}", f"make the account {ACCOUNT}, or say --no-service") from error
     if done.returncode != 0:
         raise InstallError(f"useradd: {done.stderr.strip()}", f"make the account {ACCOUNT}, or say --no-service")
+
+
+def give_to_account(paths: Paths) -> None:
+    """Make the data directory of the machine's services (0700, theirs), and let them read the configuration.
+
+    Raises:
+        OSError: this is not root.
+    """
+    account = pwd.getpwnam(ACCOUNT)
+    make_folder(paths.data_dir.parent)
+    if not paths.data_dir.is_dir():
+        paths.data_dir.mkdir(mode=0o700)
+        os.chown(paths.data_dir, account.pw_uid, account.pw_gid)
+    if paths.config_file.is_file():
+        let_read(paths.config_file)
+
+
+def let_read(config_file: Path) -> None:
+    """Let the account's group read a configuration that it may not read yet; nobody else who is not its owner.
+
+    Raises:
+        OSError: this is not root.
+    """
+    account, found = pwd.getpwnam(ACCOUNT), config_file.stat()
+    mine = found.st_uid == account.pw_uid, found.st_gid == account.pw_gid
+    if not found.st_mode & (stat.S_IRUSR if mine[0] else stat.S_IRGRP if mine[1] else stat.S_IROTH):
+        os.chown(config_file, -1, account.pw_gid)
+        config_file.chmod(SERVICE_MAY_READ)

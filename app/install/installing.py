@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.install.extras import files, has_account, lay_out, make_account
+from app.install.extras import files, give_to_account, has_account, lay_out, make_account
 from app.install.layout import Installed, InstallError, Layout, make_folder, point, write
 from app.install.program import works_there
 from app.install.releases import prune, take_in, tidy
 from app.install.service import Service
 from app.paths import Paths
-from app.systemd_unit import ACCOUNT, SYSTEM_CONFIG, SYSTEM_DATA
+from app.systemd_unit import ACCOUNT, HUB, SYSTEM_CONFIG, SYSTEM_DATA, unit_names
 from storage.private_file import sync
 from storage.process_lock import ProcessLock
 
@@ -21,24 +21,32 @@ TARGET = "../lib/spoke/current/spoke"
 """What `bin/spoke` links to."""
 
 
-def planned(layout: Layout, paths: Paths, *, service: bool) -> Installed:
+def planned(layout: Layout, paths: Paths, *, service: bool, hub: bool = False) -> Installed:
     """What `install` will note, and with what data: a service of the machine has its own places.
+
+    `service` is a node's, `hub` a hub's; both work with the same data.
 
     Raises:
         InstallError: other places were asked for.
     """
     before = layout.installed()
-    if service and layout.system and paths != Paths(SYSTEM_DATA, SYSTEM_CONFIG):
+    units = unit_names(node=service, hub=hub)
+    if units and layout.system and paths != Paths(SYSTEM_DATA, SYSTEM_CONFIG):
         raise InstallError(
             f"a service of the machine has its data in {SYSTEM_DATA} and its configuration in {SYSTEM_CONFIG}",
             "leave --data-dir, --config and SPOKE_… out; or say --user, or --no-service",
         )
-    made = [str(path) for path in files(layout, service=service)]
+    made = [str(path) for path in files(layout, units)]
     kept = () if before is None else tuple(name for name in before.files if name not in made)
     previous, backup = (None, None) if before is None else (before.previous, before.backup)
     return Installed(
-        layout.system, service, str(paths.data_dir), str(paths.config_file), (*made, *kept), previous, backup
+        layout.system, service, str(paths.data_dir), str(paths.config_file), (*made, *kept), previous, backup, hub
     )
+
+
+def startable(installed: Installed) -> tuple[str, ...]:
+    """The units that can start: a hub needs a certificate before, from `spoke hub init`."""
+    return tuple(unit for unit in installed.units if unit != HUB or installed.paths.hub_certificates.is_dir())
 
 
 def steps(layout: Layout, installed: Installed) -> Iterator[str]:
@@ -48,16 +56,20 @@ def steps(layout: Layout, installed: Installed) -> Iterator[str]:
     for name in installed.files:
         if name != str(layout.command):
             yield f"write {name}"
-    service = Service(layout.system)
-    if not installed.service:
+    service, units = Service(layout.system), installed.units
+    if not units:
         return
-    if layout.system and not has_account():
-        yield f"make the account {ACCOUNT}"
+    if layout.system:
+        if not has_account():
+            yield f"make the account {ACCOUNT}"
+        yield f"make {installed.data_dir} for it, and let it read {installed.config_file}"
     if service.manager():
         yield service.command("daemon-reload")
-        yield service.command("enable", "--now", "spoke")
+        yield service.command("enable", *units)
+        if begins := startable(installed):
+            yield service.command("restart", *begins)
     else:
-        yield f"(systemd does not run here: {service.command('enable', '--now', 'spoke')} is left to you)"
+        yield f"(systemd does not run here: {service.command('enable', '--now', *units)} is left to you)"
 
 
 def install(layout: Layout, file: Path | None, installed: Installed) -> str:
@@ -80,21 +92,24 @@ def install(layout: Layout, file: Path | None, installed: Installed) -> str:
         release = layout.current_release() if file is None else take_in(layout, file, None)
         if release is None:
             raise InstallError(f"{layout.root}: nothing is installed there", "run `install` of the downloaded file")
-        if installed.service and layout.system:
+        if installed.units and layout.system:
             make_account()
-        service = Service(layout.system)
+            give_to_account(installed.paths)
         before = layout.installed()
-        if before is not None and before.service and not installed.service:
-            service.end()
-            layout.unit.unlink(missing_ok=True)
+        gone = () if before is None else tuple(unit for unit in before.units if unit not in installed.units)
+        Service(layout.system, gone).end()
+        for unit in gone:
+            (layout.units / unit).unlink(missing_ok=True)
         write(layout.record, installed)
         point(layout.current, f"releases/{release}")
         lay_out(layout, installed, release)
         make_folder(layout.command.parent)
         point(layout.command, TARGET)
         prune(layout, {release, *([installed.previous] if installed.previous else [])})
-        if installed.service and service.manager():
-            service.begin()
+        service = Service(layout.system, installed.units)
+        if installed.units and service.manager():
+            service.enable()
+            Service(layout.system, startable(installed)).start()
     return release
 
 
@@ -122,9 +137,8 @@ def uninstall(layout: Layout, installed: Installed, *, purge: bool) -> None:
         InstallError: somebody works with the data that is to go.
         OSError: something cannot be removed.
     """
-    service = Service(layout.system)
-    if installed.service:
-        service.end()
+    service = Service(layout.system, installed.units)
+    service.end()
     with ProcessLock(layout.lock):
         if purge and (pid := works_there(installed.paths)) is not None:
             raise InstallError(f"process {pid} works with {installed.data_dir}", "stop it first")
@@ -133,7 +147,7 @@ def uninstall(layout: Layout, installed: Installed, *, purge: bool) -> None:
         # The record of what is here goes last.
         for path in [path for path in doomed if path != layout.root] + [layout.releases, layout.root]:
             _remove(path)
-    if installed.service:
+    if installed.units:
         service.reread()
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from app.paths import Paths
-from app.systemd_unit import NAME
+from app.systemd_unit import unit_names
 from storage.private_file import sync, write_private
 
 READABLE = 0o644
@@ -33,8 +33,8 @@ class InstallError(Exception):
 class Installed(msgspec.Struct, frozen=True):
     """What `spoke install` made beside the releases; the file `installed.json`.
 
-    `files` are those outside of `lib/spoke`. `previous` is the release before the current one, and `backup` what was
-    saved before the step from that to this.
+    `service` is whether a node has one, `hub` whether a hub has. `files` are those outside of `lib/spoke`. `previous`
+    is the release before the current one, and `backup` what was saved before the step from that to this.
     """
 
     system: bool
@@ -44,6 +44,12 @@ class Installed(msgspec.Struct, frozen=True):
     files: tuple[str, ...] = ()
     previous: str | None = None
     backup: str | None = None
+    hub: bool = False
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The names of its services."""
+        return unit_names(node=self.service, hub=self.hub)
 
     @property
     def paths(self) -> Paths:
@@ -58,7 +64,7 @@ class Layout:
     prefix: Path
     system: bool
     units: Path
-    """Where its systemd unit belongs."""
+    """Where its systemd units belong."""
 
     @property
     def root(self) -> Path:
@@ -79,11 +85,6 @@ class Layout:
     def command(self) -> Path:
         """What people type."""
         return self.prefix / "bin" / "spoke"
-
-    @property
-    def unit(self) -> Path:
-        """The service."""
-        return self.units / NAME
 
     @property
     def record(self) -> Path:

@@ -15,6 +15,7 @@ from app.backup import is_tenant
 from app.environment import child_environment
 from app.install.layout import InstallError
 from app.paths import Paths
+from app.systemd_unit import HUB, NAME
 from storage import engine
 from storage.process_lock import holder
 
@@ -27,6 +28,17 @@ class Schemas(msgspec.Struct, frozen=True):
 
     tenant: int
     system: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen of a release: why it does not work (None: it does), and which processes did, with what failures.
+
+    Two looks with the same `mark` have seen the same processes, of which nothing crashed between them.
+    """
+
+    reason: str | None
+    mark: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,7 @@ class Program:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise InstallError(f"{' '.join(arguments)}: {error}") from error
         if done.returncode != 0:
-            said = done.stderr.strip().splitlines()
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
             raise InstallError(f"{arguments[0]}: {said[-1] if said else f'exit code {done.returncode}'}")
         return done.stdout
 
@@ -72,22 +84,27 @@ class Program:
         except msgspec.DecodeError as error:
             raise InstallError(f"{self.file}: it does not say which databases it reads: {error}") from error
 
-    def unwell(self, *, serves: bool) -> str | None:
-        """Why it does not work with the data as it is now; None if it does.
+    def look(self, units: tuple[str, ...]) -> Look:
+        """How it works with the data as it is now. Opens the database, which migrates it.
 
-        Opens the database, which migrates it. With `serves` its services have to answer, none of them crashing.
+        The services that are to run have to answer, none of a node's crashing, and a hub's has to take connections.
         """
+        mark: list[Any] = []
         try:
-            said: dict[str, Any] = json.loads(self.run("status", "--json", timeout_s=600))
+            if NAME in units or self.paths.tenant_db.is_file():
+                said: dict[str, Any] = json.loads(self.run("status", "--json", timeout_s=600))
+                services = said.get("services", [])
+                if NAME in units and not services:
+                    return Look("the services do not answer")
+                failing = [f"{one['name']}: {one['error']}" for one in services if one["state"] == "waiting"]
+                if failing:
+                    return Look(f"failing: {'; '.join(failing)}")
+                mark += [said.get("daemonPid"), sum(one.get("failures", 0) for one in services)]
+            if HUB in units:
+                mark.append(self.run("health", "--hub", "ready", timeout_s=60))
         except (InstallError, ValueError) as error:
-            return str(error)
-        services = said.get("services", [])
-        if not serves:
-            return None
-        if not services:
-            return "the services do not answer"
-        failing = [f"{one['name']}: {one['error']}" for one in services if one["state"] == "waiting"]
-        return f"failing: {'; '.join(failing)}" if failing else None
+            return Look(str(error))
+        return Look(None, tuple(mark))
 
 
 def newer(paths: Paths, known: Schemas) -> list[str]:
@@ -105,10 +122,10 @@ def newer(paths: Paths, known: Schemas) -> list[str]:
     return found
 
 
-def works_there(paths: Paths, *, hub_only: bool = False) -> int | None:
-    """The process that runs the services or the hub of this data, None if there is none."""
-    locks = [paths.hub_dir / "hub.lock", *([] if hub_only else [paths.daemon_lock])]
-    return next((pid for lock in locks if (pid := holder(lock)) is not None), None)
+def works_there(paths: Paths, *, but: tuple[str, ...] = ()) -> int | None:
+    """The process that runs the services or the hub of this data, None if there is none; units in `but` may."""
+    locks = {NAME: paths.daemon_lock, HUB: paths.hub_dir / "hub.lock"}
+    return next((pid for unit, lock in locks.items() if unit not in but and (pid := holder(lock)) is not None), None)
 
 
 def make_owned(folder: Path, like: Path) -> None:

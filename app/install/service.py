@@ -1,4 +1,4 @@
-"""systemd, where it runs: the service of an installation."""
+"""systemd, where it runs: the services of an installation."""
 
 from __future__ import annotations
 
@@ -17,54 +17,53 @@ LIMIT_S = 700.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The unit `spoke.service`, of the machine or of one person."""
+    """Units of the machine or of one person; what is done is done to all of them, and nothing where there are none."""
 
     system: bool
+    units: tuple[str, ...] = (NAME,)
 
     def manager(self) -> bool:
         """Whether there is a systemd that can be asked."""
         return shutil.which("systemctl") is not None and self._ask("is-system-running") in RUNS
 
-    def state(self) -> str:
-        """`active`, `inactive`, `failed`, …; `unknown` where no systemd runs."""
-        return self._ask("is-active", NAME) if self.manager() else "unknown"
+    def states(self) -> dict[str, str]:
+        """By unit: `active`, `inactive`, `failed`, …; `unknown` where no systemd runs."""
+        runs = bool(self.units) and self.manager()
+        return {unit: self._ask("is-active", unit) if runs else "unknown" for unit in self.units}
 
-    def active(self) -> bool:
-        """Whether it runs, or is about to."""
-        return self.state() in ("active", "activating", "reloading")
+    def active(self) -> tuple[str, ...]:
+        """Those that run, or are about to."""
+        return tuple(unit for unit, state in self.states().items() if state in ("active", "activating", "reloading"))
 
     def reread(self) -> None:
         """Let systemd read the unit's file again."""
         if self.manager():
             self._do("daemon-reload")
 
-    def begin(self) -> None:
-        """Start it now and at each boot; one that runs begins anew. Returns when it said that it is ready.
-
-        Raises:
-            InstallError: it did not come up.
-        """
-        self._do("enable", NAME)
-        self.start()
+    def enable(self) -> None:
+        """Let them start at each boot."""
+        if self.units:
+            self._do("enable", *self.units)
 
     def start(self) -> None:
-        """Start it, or anew if it runs; returns when it said that it is ready.
+        """Start them, or anew if they run; returns when they said that they are ready.
 
         Raises:
-            InstallError: it did not come up.
+            InstallError: one did not come up.
         """
-        self._do("reset-failed", NAME)
-        self._do("restart", NAME)
+        if self.units:
+            self._do("reset-failed", *self.units)
+            self._do("restart", *self.units)
 
     def stop(self) -> None:
-        """Stop it; returns when it has ended."""
-        if self.manager():
-            self._do("stop", NAME)
+        """Stop them; returns when they have ended."""
+        if self.units and self.manager():
+            self._do("stop", *self.units)
 
     def end(self) -> None:
-        """Stop it, and start it no more."""
-        if self.manager():
-            self._do("disable", "--now", NAME)
+        """Stop them, and start them no more."""
+        if self.units and self.manager():
+            self._do("disable", "--now", *self.units)
 
     def command(self, *words: str) -> str:
         """What a person types for it.
@@ -89,7 +88,8 @@ class Service:
         )
         if done.returncode != 0 and words[0] != "reset-failed":  # that one fails for a unit that is not loaded
             said = " ".join(done.stderr.split())
+            which = " ".join(f"-u {unit}" for unit in self.units)
             raise InstallError(
                 f"{self.command(*words)}: {said or f'exit code {done.returncode}'}",
-                f"journalctl {'' if self.system else '--user '}-u {NAME} says more",
+                f"journalctl {'' if self.system else '--user '}{which} says more",
             )

@@ -8,7 +8,6 @@ then the link; a release never meets data that is newer than itself.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,12 +17,14 @@ from typing import Literal
 import msgspec
 
 from app.install.extras import lay_out
+from app.install.gate import Gate, unwell
 from app.install.layout import Installed, InstallError, Layout, point, read, write
 from app.install.program import Program, make_owned, newer, works_there
 from app.install.releases import order, prune, take_in, tidy, version_of
 from app.install.service import Service
 from app.paths import Paths
 from app.release import Release
+from app.systemd_unit import HUB, NAME, unit_names
 from storage.private_file import sync
 from storage.process_lock import ProcessLock
 
@@ -31,7 +32,7 @@ BACKUPS = "backups"
 
 
 class Journal(msgspec.Struct, frozen=True):
-    """How far an upgrade is. `serves`: the service ran before, and is to run after it."""
+    """How far an upgrade is. `serves`: the node's service ran before, and is to run after it; `hub`: the hub's."""
 
     step: Literal["preparing", "switching", "undoing"]
     old: str
@@ -42,6 +43,12 @@ class Journal(msgspec.Struct, frozen=True):
     """Why it is undone."""
     asked: bool = False
     """Whether a person wanted that."""
+    hub: bool = False
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The services that ran."""
+        return unit_names(node=self.serves, hub=self.hub)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +65,6 @@ class Outcome:
     restored: bool = False
     reason: str = ""
     removed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """How long a new release has to show that it works."""
-
-    limit_s: float = 60.0
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
 
 
 def upgrade(
@@ -87,9 +85,8 @@ def upgrade(
     with ProcessLock(layout.lock):
         resumed(layout, gate, tell)
         old, installed = _current(layout)
-        service = Service(layout.system)
-        serves = installed.service and service.active()
-        _alone(installed.paths, serves=serves)
+        active = Service(layout.system, installed.units).active()
+        _alone(installed.paths, active)
         journal = Journal("preparing", old)
         write(layout.journal, journal)
         try:
@@ -102,10 +99,12 @@ def upgrade(
             program.run("selftest", timeout_s=600)
             before = Program(layout.program(old), installed.paths)
             migrates = program.schemas() != before.schemas()
-            journal = msgspec.structs.replace(journal, new=new, serves=serves)
+            journal = msgspec.structs.replace(journal, new=new, serves=NAME in active, hub=HUB in active)
             write(layout.journal, journal)
-            if serves and migrates:
-                service.stop()  # what came after the backup would be lost if it has to be restored
+            if migrates:
+                Service(
+                    layout.system, active
+                ).stop()  # what came after the backup would be lost if it has to be restored
             backup = _back_up(before, new, now)
             if backup is not None:
                 tell(f"backup: {backup}")
@@ -132,16 +131,17 @@ def roll_back(layout: Layout, *, restore: bool, gate: Gate, tell: Callable[[str]
             raise InstallError(
                 "there is no release to go back to", "an older one: spoke upgrade FILE --allow-downgrade"
             )
-        service = Service(layout.system)
-        serves = installed.service and service.active()
-        _alone(installed.paths, serves=serves)
+        active = Service(layout.system, installed.units).active()
+        _alone(installed.paths, active)
         known = Program(layout.program(old), installed.paths).schemas()
         if (late := newer(installed.paths, known)) and not restore:
             raise InstallError(
                 f"{old} cannot read {', '.join(late)}: {new} has migrated it",
                 f"with --restore the data is put back as it was in {installed.backup}; what came since is moved aside",
             )
-        journal = Journal("undoing", old, new, serves, installed.backup, "asked for", asked=True)
+        journal = Journal(
+            "undoing", old, new, NAME in active, installed.backup, "asked for", asked=True, hub=HUB in active
+        )
         write(layout.journal, journal)
         return _undo(layout, journal, tell)
 
@@ -176,10 +176,7 @@ def _switch(layout: Layout, journal: Journal, gate: Gate, tell: Callable[[str], 
     _, installed = _current(layout)
     try:
         _make_current(layout, installed, journal.new)
-        if journal.serves:
-            tell("the service begins anew")
-            Service(layout.system).start()
-        reason = _unwell(layout, installed, journal, gate)
+        reason = _unwell(layout, installed, journal, gate, tell)
     except InstallError as error:
         reason = str(error)
     except KeyboardInterrupt:
@@ -191,28 +188,37 @@ def _switch(layout: Layout, journal: Journal, gate: Gate, tell: Callable[[str], 
         return _undo(layout, journal, tell)
     write(layout.record, msgspec.structs.replace(installed, previous=journal.old, backup=journal.backup))
     _close(layout)
+    _forget_copies(Program(layout.program(journal.new), installed.paths), tell)
     removed = prune(layout, {journal.old, journal.new})
     return Outcome("upgraded", journal.new, journal.old, journal.backup, removed=tuple(removed))
 
 
-def _unwell(layout: Layout, installed: Installed, journal: Journal, gate: Gate) -> str | None:
-    if not journal.serves and not installed.paths.databases:
-        return None
-    program, service = Program(layout.program(journal.new), installed.paths), Service(layout.system)
-    until = gate.clock() + gate.limit_s
-    while (reason := program.unwell(serves=journal.serves)) is not None:
-        if not journal.serves or gate.clock() >= until or service.state() == "failed":
-            return reason
-        gate.sleep(1.0)
-    return None
+def _unwell(
+    layout: Layout, installed: Installed, journal: Journal, gate: Gate, tell: Callable[[str], None]
+) -> str | None:
+    program, service = Program(layout.program(journal.new), installed.paths), Service(layout.system, journal.units)
+    if not journal.units:
+        return program.look(()).reason if installed.paths.databases else None
+    tell("the service begins anew")
+    service.start()
+    return unwell(lambda: program.look(journal.units), lambda: "failed" in service.states().values(), gate, tell)
+
+
+def _forget_copies(program: Program, tell: Callable[[str], None]) -> None:
+    """Copies made before migrations, but the newest. The upgrade stands, whether that works or not."""
+    if not program.paths.databases:
+        return
+    try:
+        program.run("db", "copies", "--prune")
+    except InstallError as error:
+        tell(f"old copies stay: {error}")
 
 
 def _undo(layout: Layout, journal: Journal, tell: Callable[[str], None]) -> Outcome:
     """Idempotent. Where it fails, the journal stays, and the next command tries again."""
     _, installed = _current(layout)
-    service, program = Service(layout.system), Program(layout.program(journal.old), installed.paths)
-    if journal.serves:
-        service.stop()
+    service, program = Service(layout.system, journal.units), Program(layout.program(journal.old), installed.paths)
+    service.stop()
     late = newer(installed.paths, program.schemas())
     if late and journal.backup is None:
         raise InstallError(
@@ -224,16 +230,14 @@ def _undo(layout: Layout, journal: Journal, tell: Callable[[str], None]) -> Outc
     _make_current(layout, installed, journal.old)
     if journal.asked:
         write(layout.record, msgspec.structs.replace(installed, previous=None, backup=None))
-    if journal.serves:
-        service.start()
+    service.start()
     _close(layout)
     return Outcome("rolled back", journal.old, journal.new, journal.backup, bool(late), journal.reason)
 
 
 def _abandon(layout: Layout, journal: Journal, state: Literal["same", "given up"] = "given up") -> Outcome:
-    service = Service(layout.system)
-    if journal.serves and not service.active():
-        service.start()
+    active = Service(layout.system, journal.units).active()
+    Service(layout.system, tuple(unit for unit in journal.units if unit not in active)).start()
     _close(layout)
     return Outcome(state, journal.old, journal.new)
 
@@ -263,8 +267,8 @@ def _current(layout: Layout) -> tuple[str, Installed]:
     return release, installed
 
 
-def _alone(paths: Paths, *, serves: bool) -> None:
-    pid = works_there(paths, hub_only=serves)
+def _alone(paths: Paths, active: tuple[str, ...]) -> None:
+    pid = works_there(paths, but=active)
     if pid is not None:
         raise InstallError(f"process {pid} works with {paths.data_dir}", "stop it first; a service is stopped for you")
 

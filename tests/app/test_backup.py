@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from app.backup import NoRoomError, refuse_without_room
 from app.paths import Paths
 from storage import engine
 from storage.archive import verify_archive
 from storage.copies import last_backup
 from storage.engine.errors import CannotOpenError, FullError
+from storage.migrations import tenant
 from storage.process_lock import LockHeldError, ProcessLock
 from storage.tenants import open_tenant_database
 from tests.app.backups import SECRET, backed_up, make_node, publish
@@ -44,7 +46,7 @@ def test_everything_is_in_it_but_secrets(paths: Paths, tmp_path: Path) -> None:
     assert not [name for name in packed.namelist() if b"private key" in packed.read(name)]
     assert not list(tmp_path.glob(".*")), "nothing is left beside it"
     own = made.manifest.members[0]
-    assert (own.schema_version, own.last_offset) == (4, 1)
+    assert (own.schema_version, own.last_offset) == (len(tenant.MIGRATIONS), 1)
     assert own.node_id
 
 
@@ -144,6 +146,20 @@ def test_a_limit_on_files_leaves_the_old_backup(paths: Paths, tmp_path: Path, si
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert target.read_bytes() == before
     assert not list(tmp_path.glob(".*"))
+
+
+def test_it_is_not_begun_where_there_is_no_room_for_the_copy(paths: Paths, tmp_path: Path) -> None:
+    """The file and what is in its log are copied, and a fourth of that is reckoned for the backup."""
+    file = tmp_path / "one.db"
+    file.write_bytes(b"x" * 1_000_000)
+    file.with_name("one.db-wal").write_bytes(b"x" * 200_000)
+    refuse_without_room([file], tmp_path, 1_500_000)
+    with pytest.raises(NoRoomError, match=r"takes 1\.5 MB there while it is made, 1\.4 MB are free") as refused:
+        refuse_without_room([file], tmp_path, 1_400_000)
+    assert "another disk" in refused.value.hint
+    with small_disk(tmp_path / "disk", 1) as disk, pytest.raises(NoRoomError):
+        backed_up(paths, disk / "b.zip")
+    assert not list((tmp_path / "disk").iterdir())
 
 
 def test_a_full_disk_leaves_the_old_backup(paths: Paths, tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from app.paths import Paths
-from app.restore import KeysError, ThereAlreadyError, finish_restore, restore
+from app.restore import ConfigPlaceError, KeysError, ThereAlreadyError, finish_restore, restore
 from storage.archive import ArchiveError, Manifest, Member, write_archive
 from storage.check import check
 from storage.copies import restored_from
 from storage.engine.errors import BusyError, FullError
 from storage.migrations import NewerFileError, system, tenant
 from storage.process_lock import LockHeldError, ProcessLock
-from storage.replacing import PLAN, Plan, decide, stage
+from storage.replacing import PLAN, Plan, decide, stage, waits
 from storage.tenants import open_system_database, open_tenant_database
 from tests.app.backups import SECRET, SMALL, backed_up, make_node, marks, publish
 from tests.faults.test_f09_full import fill, small_disk
@@ -65,6 +65,20 @@ def test_onto_an_empty_machine(backup: Path, tmp_path: Path) -> None:
     hub = open_system_database(there.system_db)
     assert len(hub.query("SELECT value FROM hub_facts WHERE name = 'restored'")) == 1
     hub.close()
+
+
+def test_a_configuration_that_may_not_be_written_is_found_before_anything_is_decided(
+    paths: Paths, backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Paths(tmp_path / "there", tmp_path / "etc" / "spoke.toml")
+    with monkeypatch.context() as patched:
+        patched.setattr("app.restore.os.access", lambda folder, mode: folder != tmp_path)
+        with pytest.raises(ConfigPlaceError, match="may not be written"):
+            restore(there, backup, passphrase=None, replace=False, now_ms=1)
+    assert not waits(there.data_dir)
+    assert not there.databases
+    restore(there, backup, passphrase=None, replace=False, now_ms=1)
+    assert there.config_file.exists()
 
 
 def test_over_what_is_there(paths: Paths, backup: Path) -> None:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from app.systemd_unit import system_unit
+from app.systemd_unit import HUB, NAME, system_unit
 
 MOST_EXPOSED = 2.0
 
 
+@pytest.mark.parametrize("hub", [False, True])
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-def test_systemd_takes_it_and_finds_it_closed(tmp_path: Path) -> None:
-    unit = tmp_path / "spoke.service"
-    unit.write_text(system_unit("/bin/true"))
+def test_systemd_takes_it_and_finds_it_closed(tmp_path: Path, hub: bool) -> None:
+    unit = tmp_path / (HUB if hub else NAME)
+    unit.write_text(system_unit("/bin/true", hub=hub))
     checked = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False
     )
@@ -28,6 +29,6 @@ def test_systemd_takes_it_and_finds_it_closed(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    found = re.search(r"exposure level for spoke.service: ([0-9.]+)", scored.stdout)
+    found = re.search(rf"exposure level for {unit.name}: ([0-9.]+)", scored.stdout)
     assert found, scored.stderr
     assert float(found[1]) <= MOST_EXPOSED

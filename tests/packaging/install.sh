@@ -18,16 +18,9 @@ unshare --mount --net --pid --fork true 2> /dev/null || skip "this machine allow
 # Two releases, signed as `make release` does it.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-python=.venv-build/bin/python
 mkdir "$work/download"
-$python packaging/sign.py new-key "$work/private.pem" > "$work/download/workshop.pub"
-for file in dist/spoke dist/spoke-next; do
-  version=$("$file" --version | cut -d' ' -f2)
-  name=spoke-$version-linux-$(uname -m)
-  cp "$file" "$work/download/$name"
-  $python packaging/sign.py release --key "$work/private.pem" --version "$version" --platform "linux-$(uname -m)" \
-    --glibc 2.36 --out "$work/download/$name.sig" "$work/download/$name"
-done
+. tests/packaging/sign_releases.sh
+sign_releases "$work/download"
 
 inside=$(
   cat << 'INSIDE'

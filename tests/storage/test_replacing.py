@@ -57,6 +57,23 @@ def test_where_there_was_nothing_nothing_is_put_aside(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.db"]
 
 
+def test_a_file_of_the_users_own_is_not_even_begun_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """root's, in a folder of root's: whoever owns the data may not write there."""
+    own, folder = tmp_path / "own.toml", tmp_path / "data"
+    folder.mkdir()
+    own.write_text("mine")
+    stage(folder)
+    decide(folder, Plan("aside", (), create={str(own): "theirs"}))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("storage.replacing.write_private", refuse)
+        finish(folder)
+    assert (own.read_text(), waits(folder)) == ("mine", False)
+
+
 def test_a_file_elsewhere_is_made_only_where_there_is_none(tmp_path: Path) -> None:
     folder, config, own = tmp_path / "data", tmp_path / "etc" / "new.toml", tmp_path / "own.toml"
     folder.mkdir()

@@ -145,6 +145,33 @@ def test_a_newer_file_names_the_copy_to_go_back_to(spoke: Spoke, node: Path) -> 
     assert f"its copy from before that is {node / 'tenant-local.db.v2.backup'} — upgrade this program" in err
 
 
+def test_old_copies_from_before_migrations_go_but_never_the_way_back(spoke: Spoke, node: Path) -> None:
+    spoke("record", "--", "true")
+    db = node / "tenant-local.db"
+    content = bytearray(db.read_bytes())
+
+    def copy(version: int, schema: int) -> Path:
+        content[60:64] = schema.to_bytes(4, "big")
+        file = node / f"tenant-local.db.v{version}.backup"
+        file.write_bytes(content)
+        return file
+
+    first, second, third = copy(1, 1), copy(2, 2), copy(3, 3)
+    other = copy(9, 4)  # it is not what its name says
+    damaged = node / "tenant-local.db.v10.backup"
+    damaged.write_bytes(b"x" * 1000)
+    code, out, err = spoke("db", "copies")
+    assert (code, out.count("kept"), out.count("goes with --prune")) == (0, 4, 1), err
+    assert "copies" in spoke("doctor", "--json")[1]
+    assert first.exists()
+    listed = json.loads(spoke("db", "copies", "--prune", "--json")[1])["copies"]
+    assert [one["schemaVersion"] for one in listed if not one["kept"]] == [1]
+    assert [path.exists() for path in (first, second, third, other, damaged)] == [False, True, True, True, True]
+    assert spoke("db", "copies", "--prune", "--keep", "0")[0] == ExitCode.USAGE
+    assert spoke("db", "copies", "--prune", "--keep", "1")[0] == 0
+    assert [path.exists() for path in (second, third, other, damaged)] == [False, True, True, True]
+
+
 def test_a_copy_that_the_hub_takes_for_a_second_one_says_so(tenant: Database) -> None:
     with tenant.transaction() as tx:
         note_restored(tx, RestoredNote(1_000, 500, "ho\x1bst", "/b.zip"))

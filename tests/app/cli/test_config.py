@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,18 @@ def test_init_writes_once(spoke: Spoke, tmp_path: Path) -> None:
     before = config.read_bytes()
     code, _, err = spoke("init", "--no-input")
     assert (code, "spoke config show" in err, config.read_bytes() == before) == (ExitCode.CANNOT_CREATE, True, True)
+
+
+def test_what_root_writes_for_the_machine_can_be_read_by_its_services(
+    spoke: Spoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "etc" / "spoke.toml"
+    account = pwd.struct_passwd(("spoke", "x", os.getuid() + 1, os.getgid(), "", "/", "/bin/false"))
+    monkeypatch.setattr("app.cli.init.SYSTEM_CONFIG", config)
+    monkeypatch.setattr("app.install.extras.pwd.getpwnam", lambda name: account)
+    code, _, err = spoke("init", "--no-input")
+    assert (code, config.stat().st_mode & 0o777, config.parent.stat().st_mode & 0o777) == (0, 0o640, 0o755), err
+    assert "account spoke may read it" in err
 
 
 def test_init_refuses_an_unsafe_hub_and_writes_nothing(spoke: Spoke, tmp_path: Path) -> None:

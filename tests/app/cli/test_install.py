@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.cli.contract import CONTRACTS
 from app.cli.exit_codes import ExitCode
+from app.cli.install import next_steps
 from app.install.installing import install, planned
 from app.install.layout import Layout, choose
 from app.paths import resolve
@@ -61,6 +62,18 @@ def test_print_does_nothing(spoke: Spoke, tmp_path: Path, monkeypatch: pytest.Mo
     assert (code, out.endswith(unit)) == (0, True)
     code, _, err = spoke("install", "--user")
     assert (code, "not the one file" in err) == (ExitCode.USAGE, True)
+
+
+def test_a_hubs_unit_and_what_is_needed_before_it(spoke: Spoke, prefix: Path, node: Path) -> None:  # noqa: F811
+    code, out, _ = spoke("install", "--user", "--hub", "--no-service", "--print")
+    assert (code, "spoke hub run $SPOKE_HUB_OPTIONS" in out, "spoke run" in out) == (0, True, False)
+    unit = spoke("install", "--user", "--hub", "--unit")[1]
+    assert out.endswith(unit)
+    layout = choose(False, prefix)
+    installed = planned(layout, resolve(), service=False, hub=True)
+    assert "the hub needs a certificate: spoke hub init --name HOST" in next_steps(layout, installed)
+    assert spoke("hub", "init")[0] == 0
+    assert not [line for line in next_steps(layout, installed) if "certificate" in line]
 
 
 def test_status(spoke: Spoke, prefix: Path) -> None:  # noqa: F811

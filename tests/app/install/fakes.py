@@ -6,15 +6,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.install.gate import Gate
 from app.install.installing import install, planned
 from app.install.layout import Layout
-from app.install.upgrade import Gate
 from app.paths import Paths
+from app.systemd_unit import HUB
 from storage.tenants import open_tenant_database
 
 USER_VERSION = 60
 """Where it is in the header of an SQLite file, four bytes."""
-NOW_WAITING = Gate(limit_s=0.0)
+NOW_WAITING = Gate(limit_s=0.0, steady_s=0.0)
 
 FILE = """#!/bin/sh
 [ "$1" = --unpack ] || exit 2
@@ -47,6 +48,8 @@ case $1 in
   status) opened; [ {broken} = 0 ] || {{ echo "spoke: broken" >&2; exit 1; }}
     echo '{{"services": [{{"name": "projector", "state": "running"}}]}}';;
   backup) opened; cp "$db" "$2.new"; mv "$2.new" "$2";;
+  db) echo "$2 $3" > "$data/asked";;
+  health) echo "OK";;
   restore) cp "$2" "$db.new"; rm -f "$db-wal" "$db-shm"; mv "$db.new" "$db";;
   *) exit 2;;
 esac
@@ -56,12 +59,16 @@ here=$(dirname "$0")
 echo "$*" >> "$here/asked"
 [ "$1" = --user ] && shift
 start() { if "$(cat "$here/command")" "--data-dir=$(cat "$here/data")" run; then echo active; else echo failed; fi; }
-case $1 in
-  is-system-running) cat "$here/manager";;
-  is-active) cat "$here/state";;
-  restart) start > "$here/state.new"; mv "$here/state.new" "$here/state"; grep -q active "$here/state";;
-  stop|disable) echo inactive > "$here/state.new"; mv "$here/state.new" "$here/state";;
-esac
+verb=$1
+[ "$verb" != is-system-running ] || cat "$here/manager"
+for unit; do
+  case $unit in spoke.service) state=$here/state;; *.service) state=$here/state.$unit;; *) continue;; esac
+  case $verb in
+    is-active) cat "$state";;
+    restart) start > "$here/new"; mv "$here/new" "$state"; grep -q active "$state" || exit 1;;
+    stop|disable) echo inactive > "$here/new"; mv "$here/new" "$state";;
+  esac
+done
 """
 
 
@@ -119,6 +126,7 @@ class Machine:
             ("systemctl", SYSTEMCTL),
             ("manager", f"{manager}\n"),
             ("state", "inactive\n"),
+            (f"state.{HUB}", "inactive\n"),
             ("asked", ""),
             ("command", str(self.layout.command)),
             ("data", str(self.paths.data_dir)),
@@ -131,9 +139,9 @@ class Machine:
         self.paths.data_dir.mkdir(parents=True)
         database(self.paths.tenant_db, 1)
 
-    def install(self, file: Path, *, service: bool = True) -> str:
+    def install(self, file: Path, *, service: bool = True, hub: bool = False) -> str:
         """Install a file."""
-        return install(self.layout, file, planned(self.layout, self.paths, service=service))
+        return install(self.layout, file, planned(self.layout, self.paths, service=service, hub=hub))
 
     @property
     def state(self) -> str:

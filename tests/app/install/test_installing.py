@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from app.install.extras import unit
+from app.install.extras import give_to_account, let_read, unit
 from app.install.installing import going, install, planned, steps, uninstall
 from app.install.layout import InstallError, Layout, choose
 from app.paths import Paths
-from app.systemd_unit import NAME, user_unit
+from app.systemd_unit import HUB, NAME, user_unit
 from storage.process_lock import ProcessLock
 from tests.app.install.fakes import Machine, release
 
@@ -41,7 +42,7 @@ def test_all_of_it(machine: Machine, tmp_path: Path) -> None:
     assert subprocess.run([layout.command, "--version"], capture_output=True, text=True, check=True).stdout == (
         "spoke 1.0.0\n"
     )
-    for file in (*(layout.prefix / "share" / each for each in SHARED), layout.unit):
+    for file in (*(layout.prefix / "share" / each for each in SHARED), layout.units / NAME):
         assert "of 1.0.0" in file.read_text()
         assert file.stat().st_mode & 0o777 == 0o644
     for folder in (layout.root, layout.releases, layout.command.parent):
@@ -60,9 +61,28 @@ def test_again_and_without_the_service(machine: Machine, tmp_path: Path) -> None
     assert install(layout, None, planned(layout, machine.paths, service=True)) == name
     assert (layout.prefix / "share" / SHARED[0]).exists()
     machine.install(file, service=False)
-    assert not layout.unit.exists()
+    assert not (layout.units / NAME).exists()
     assert machine.state == "inactive"
     assert "disable --now spoke.service" in machine.asked()
+
+
+def test_a_hub_beside_and_instead_of_a_node(machine: Machine, tmp_path: Path) -> None:
+    file, hub = release(tmp_path, "1.0.0"), machine.layout.units / HUB
+    machine.install(file, hub=True)
+    assert (machine.layout.units / NAME).exists()
+    assert hub.read_text() == "install --unit of 1.0.0\n"
+    assert machine.asked()[-3:] == ["enable spoke.service spoke-hub.service", "reset-failed spoke.service",
+                                    "restart spoke.service"], "without a certificate it cannot start"  # fmt: skip
+    machine.paths.hub_certificates.mkdir(parents=True)
+    machine.install(file, service=False, hub=True)
+    assert not (machine.layout.units / NAME).exists()
+    assert "disable --now spoke.service" in machine.asked()
+    assert machine.asked()[-1] == "restart spoke-hub.service"
+    record = machine.layout.installed()
+    assert record is not None
+    assert record.units == (HUB,)
+    uninstall(machine.layout, record, purge=False)
+    assert not hub.exists()
 
 
 @pytest.mark.parametrize("without", ["not booted", "no systemctl"])
@@ -77,7 +97,7 @@ def test_where_no_systemd_runs(machine: Machine, tmp_path: Path, without: str, m
             (bare / tool).symlink_to(str(shutil.which(tool)))
         monkeypatch.setenv("PATH", str(bare))
     machine.install(release(tmp_path, "1.0.0"))
-    assert machine.layout.unit.exists()
+    assert (machine.layout.units / NAME).exists()
     assert machine.asked() == []
     told = "\n".join(steps(machine.layout, planned(machine.layout, machine.paths, service=True)))
     assert "systemd does not run here: systemctl --user enable --now spoke" in told
@@ -118,8 +138,28 @@ def test_a_service_of_the_machine_has_its_own_places(machine: Machine) -> None:
         planned(layout, machine.paths, service=True)
     assert planned(layout, machine.paths, service=False).paths == machine.paths
     ours = planned(layout, Paths(Path("/var/lib/spoke"), Path("/etc/spoke/spoke.toml")), service=True)
-    assert f"ExecStart={layout.command} run" in unit(layout, ours)
-    assert "User=spoke" in unit(layout, ours)
+    assert f"ExecStart={layout.command} run" in unit(layout, ours.paths, hub=False)
+    assert "User=spoke" in unit(layout, ours.paths, hub=False)
+
+
+def test_services_can_read_what_root_wrote_and_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = Paths(tmp_path / "lib" / "spoke", tmp_path / "spoke.toml")
+    account = pwd.struct_passwd(("spoke", "x", os.getuid() + 1, os.getgid(), "", "/", "/bin/false"))
+    mine = pwd.struct_passwd(("spoke", "x", os.getuid(), os.getgid(), "", "/", "/bin/false"))
+    monkeypatch.setattr("app.install.extras.pwd.getpwnam", lambda name: account)
+    for mode, then in ((0o600, 0o640), (0o644, 0o644), (0o640, 0o640), (0o400, 0o640)):
+        paths.config_file.write_text("")
+        paths.config_file.chmod(mode)
+        let_read(paths.config_file)
+        assert paths.config_file.stat().st_mode & 0o777 == then
+        paths.config_file.unlink()
+    monkeypatch.setattr("app.install.extras.pwd.getpwnam", lambda name: mine)
+    give_to_account(paths)
+    assert paths.data_dir.stat().st_mode & 0o777 == 0o700
+    paths.config_file.write_text("")
+    paths.config_file.chmod(0o600)
+    give_to_account(paths)
+    assert paths.config_file.stat().st_mode & 0o777 == 0o600, "its owner may read it as it is"
 
 
 def test_whose_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

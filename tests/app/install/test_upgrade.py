@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from app.install.gate import Gate
 from app.install.layout import InstallError
 from app.install.releases import order, version_of
-from app.install.upgrade import Gate, Outcome, resume, roll_back, upgrade
+from app.install.upgrade import Outcome, resume, roll_back, upgrade
 from app.release import Release, ReleaseError, ReleaseFile
+from app.systemd_unit import NAME
 from storage.process_lock import LockHeldError, ProcessLock
 from tests.app.install.fakes import NOW_WAITING, Machine, release, schema_of
 
@@ -43,7 +45,7 @@ def test_a_good_one(installed: Machine, tmp_path: Path) -> None:
     assert done.backup == str(installed.paths.data_dir / "backups" / "before-1.1.0-20261125T023000Z.zip")
     assert Path(done.backup).exists()
     assert "1.1.0" in (installed.layout.prefix / "share" / "man" / "man1" / "spoke.1").read_text()
-    assert "1.1.0" in installed.layout.unit.read_text()
+    assert "1.1.0" in (installed.layout.units / NAME).read_text()
     # It was stopped before the backup, since the new one migrates; then it began anew.
     assert installed.asked()[-4:] == ["stop spoke.service", "daemon-reload", "reset-failed spoke.service",
                                       "restart spoke.service"]  # fmt: skip
@@ -68,7 +70,7 @@ def test_one_that_does_not_work_goes_back_with_the_data(installed: Machine, tmp_
     assert "restart spoke.service" in done.reason
     assert (current(installed), installed.state) == ("1.0.0", "active")
     assert installed.paths.tenant_db.read_bytes() == before
-    assert "1.0.0" in installed.layout.unit.read_text()
+    assert "1.0.0" in (installed.layout.units / NAME).read_text()
 
 
 def test_one_that_does_not_work_goes_back_without_a_service(installed: Machine, tmp_path: Path) -> None:
@@ -91,8 +93,8 @@ def test_it_has_some_time_to_come_up(installed: Machine, tmp_path: Path) -> None
         if len(passed) == 3:
             (installed.paths.data_dir / "said").write_text(f"{{{services}}}")
 
-    done = follow(installed, late, gate=Gate(60.0, lambda: sum(passed), sleep))
-    assert (done.state, len(passed)) == ("upgraded", 3)
+    done = follow(installed, late, gate=Gate(60.0, 2.0, clock=lambda: sum(passed), sleep=sleep))
+    assert (done.state, len(passed)) == ("upgraded", 5), "three until it was well, two of staying so"
 
 
 def test_services_that_do_not_answer_in_time(installed: Machine, tmp_path: Path) -> None:
@@ -100,7 +102,7 @@ def test_services_that_do_not_answer_in_time(installed: Machine, tmp_path: Path)
     program = tmp_path / "tree-2.0.0" / "spoke"
     program.write_text(program.read_text().replace('{"name": "projector", "state": "running"}', ""))
     passed: list[float] = []
-    done = follow(installed, late, gate=Gate(5.0, lambda: sum(passed), passed.append))
+    done = follow(installed, late, gate=Gate(5.0, clock=lambda: sum(passed), sleep=passed.append))
     assert (done.state, done.reason, len(passed)) == ("rolled back", "the services do not answer", 5)
 
 
@@ -150,6 +152,34 @@ def test_nothing_while_somebody_else_works_with_the_data(installed: Machine, tmp
             follow(installed, file)
     with ProcessLock(installed.layout.lock), pytest.raises(LockHeldError):
         follow(installed, file)
+
+
+def test_a_hubs_service_is_stopped_started_and_watched_too(installed: Machine, tmp_path: Path) -> None:
+    installed.paths.hub_certificates.mkdir(parents=True)
+    installed.install(tmp_path / "spoke-1.0.0", hub=True)
+    assert installed.asked()[-3:] == [
+        "enable spoke.service spoke-hub.service",
+        "reset-failed spoke.service spoke-hub.service",
+        "restart spoke.service spoke-hub.service",
+    ]
+    (installed.bin / "state").write_text("inactive\n")
+    deaf = release(tmp_path, "2.0.0", schema=2)
+    program = tmp_path / "tree-2.0.0" / "spoke"
+    program.write_text(program.read_text().replace('health) echo "OK"', 'health) echo "CRITICAL: deaf"; exit 2'))
+    done = follow(installed, deaf)
+    assert (done.state, done.restored, done.reason) == ("rolled back", True, "health: CRITICAL: deaf")
+    assert installed.asked()[-2:] == ["reset-failed spoke-hub.service", "restart spoke-hub.service"]
+    assert installed.state == "inactive", "what a person stopped stays stopped"
+    with ProcessLock(installed.paths.hub_dir / "hub.lock"):
+        assert follow(installed, release(tmp_path, "3.0.0", schema=2)).state == "upgraded", "it is the service's own"
+
+
+def test_older_copies_from_before_migrations_go_when_it_works(installed: Machine, tmp_path: Path) -> None:
+    asked = installed.paths.data_dir / "asked"
+    follow(installed, release(tmp_path, "2.0.0", broken=1))
+    assert not asked.exists()
+    follow(installed, release(tmp_path, "1.1.0"))
+    assert asked.read_text() == "copies --prune\n"
 
 
 # -- back ------------------------------------------------------------------------------------------------------------
