@@ -71,6 +71,7 @@ def _with_token(context: Context, url: str, text: str) -> str:
     from sync.spoke.join import join as enrol
     from sync.spoke.ratchet import load_ratchet, save_ratchet
     from sync.spoke.reidentify import drop_foreign_key
+    from sync.spoke.trust import Trust
 
     token = parse(text)
     settings = context.settings()
@@ -79,7 +80,10 @@ def _with_token(context: Context, url: str, text: str) -> str:
         key = open_device_key(context.paths.device_key)
         with db.snapshot() as snapshot:
             me = node_id(snapshot)
-        joined = asyncio.run(enrol(url, token, key, me, settings.name, allow_plain=settings.hub.allow_plain))
+        hub = settings.hub
+        trust = Trust(ca_file=hub.ca_file)
+        asking = enrol(url, token, key, me, settings.name, allow_plain=hub.allow_plain, proxy=hub.proxy, trust=trust)
+        joined = asyncio.run(asking)
         with db.transaction() as tx:
             _, epoch = load_ratchet(tx, joined.hub_id)
             save_ratchet(tx, joined.hub_id, joined.ratchet, epoch)

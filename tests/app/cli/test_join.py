@@ -18,8 +18,9 @@ from sync.link.device import load_device_key
 from sync.link.ratchet import hash_of
 from sync.link.token import parse
 from sync.spoke.ratchet import load_ratchet
-from tests.app.cli.joinable import enrolled, joinable
+from tests.app.cli.joinable import beside, enrolled, joinable
 from tests.app.cli.test_cli import Spoke, check_refused, node, spoke
+from tests.connect_proxy import ConnectProxy
 from tests.sync.joining import token
 
 __all__ = ["node", "spoke"]
@@ -118,6 +119,24 @@ def test_a_wrong_hub_and_a_used_token_are_explained(
     (node / "tenant-local.db").unlink()  # another node now
     check_refused(spoke("join", url, "--token-file", file), ExitCode.DENIED, "opens nothing", "spoke hub token create")
     assert parsed.id
+
+
+def test_through_the_proxy_of_the_configuration(
+    spoke: Spoke, node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # the configuration counts more
+    with joinable(tmp_path / "the-hub", ["hub.example"]) as (url, db, own):
+        port = int(url.rpartition(":")[2])
+        with beside(ConnectProxy({"hub.example": port}, user="ada:planted")) as proxy:
+            file, there = token_file(tmp_path, db, own), proxy.address.replace("://", "://ada:{}@")
+            monkeypatch.setenv("SPOKE_HUB__PROXY", there.format("wrong-one"))
+            refused = spoke("join", "wss://hub.example:7710", "--token-file", file)
+            check_refused(refused, ExitCode.UNAVAILABLE, "does not take this name and password (407)", "hub.proxy")
+            assert "wrong-one" not in refused[2]
+            monkeypatch.setenv("SPOKE_HUB__PROXY", there.format("planted"))
+            code, _, err = spoke("join", "wss://hub.example:7710", "--token-file", file)
+            assert (code, proxy.passed) == (0, 2), err
+            assert "planted" not in err + spoke("config", "show")[1] + (node / "hub.json").read_text()
 
 
 @pytest.mark.parametrize("text", ["", "spk1.", "alk_x", "spk1.system.aaaa.bbbb", "\0", "spk2.a.b.c"])

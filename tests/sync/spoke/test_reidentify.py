@@ -23,6 +23,7 @@ from sync.spoke.join import join
 from sync.spoke.ratchet import load_ratchet, save_ratchet
 from sync.spoke.reidentify import KEY_OF_ANOTHER, drop_foreign_key, reidentify
 from sync.spoke.status import read_status, write_status
+from sync.spoke.trust import Trust
 from sync.spoke.uplink import Dialling, Uplink
 from tests.sync.joining import certificates, token
 from tests.sync.rig import compared, in_sync, running_hub, status_when
@@ -63,7 +64,7 @@ class Node:
         with self.db.transaction() as tx:  # else the state of an earlier session is taken for that of this one
             write_status(tx, state="offline", at_ms=0, hub_url=url_of(hub), hub_id=hub.hub_id)
         stop = asyncio.Event()
-        dialling = Dialling((url_of(hub),), device_keys=DeviceKeys(self.key), hub_id=hub.hub_id, ca_pem=ca_pem)
+        dialling = Dialling((url_of(hub),), device_keys=DeviceKeys(self.key), hub_id=hub.hub_id, trust=Trust(ca_pem))
         uplink = Uplink(self.db, dialling=dialling, name=self.folder.name, agent="test", random=lambda: 0.001)
         async with asyncio.TaskGroup() as group:
             group.create_task(uplink.run(stop))
