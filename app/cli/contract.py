@@ -131,6 +131,7 @@ CONTRACTS: dict[str, Contract] = {
     "db rebuild": _writes("object", "events"),
     "run": _writes(),
     "join": _writes("object", "url nodeId"),
+    "leave": _destroys("object", "hubUrl unsent nodeId"),
     "sync status": _reads(
         "object", "state sinceMs hubUrl hubId errorCode error hint streams unsent daemonPid generations"
     ),

@@ -11,6 +11,7 @@ import pytest
 from app.cli.exit_codes import ExitCode
 from storage.engine import Database
 from storage.identity.devices import find_device, list_devices
+from storage.process_lock import ProcessLock
 from storage.tenants import node_id, open_tenant_database
 from sync.hub.certificates import Certificates
 from sync.hub.ratchets import load_ratchet as hub_ratchet
@@ -209,3 +210,53 @@ def test_a_node_is_listed_and_revoked(spoke: Spoke, node: Path) -> None:
     assert "is revoked" in spoke("hub", "revoke", "workshop-pc")[2]
     assert json.loads(spoke("hub", "revoke", "node-1", "--json")[1])["revoked"] is False
     assert "revoked" in spoke("hub", "devices")[1]
+
+
+# -- and leaves ------------------------------------------------------------------------------------------------------
+
+
+def test_it_leaves_and_joins_again(
+    spoke: Spoke, node: Path, tmp_path: Path, hub: tuple[str, Database, Certificates], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, db, own = hub
+    check_refused(spoke("leave", "--yes"), ExitCode.UNAVAILABLE, "this node has no hub", "spoke join")
+    assert not node.exists()
+    assert spoke("join", url, "--token-file", token_file(tmp_path, db, own))[0] == 0
+    assert spoke("record", "--", "true")[0] == 0
+    unsent = json.loads(spoke("sync", "status", "--json")[1])["unsent"]
+    check_refused(spoke("leave"), ExitCode.USAGE, f"{unsent} events are not at the hub and will wait here", "--yes")
+    with ProcessLock(node / "daemon.lock"):
+        check_refused(spoke("leave", "--yes"), ExitCode.TEMPORARY, "in use by", "stop it first")
+    with monkeypatch.context() as patch:
+        patch.setenv("SPOKE_HUB__URL", "wss://another")
+        check_refused(spoke("leave", "--yes"), ExitCode.CONFIG, "SPOKE_HUB__URL", "take it away")
+    assert (node / "device.pem").exists()
+    code, out, err = spoke("leave", "--yes", "--json")
+    me = json.loads(out)["nodeId"]
+    assert (code, json.loads(out)) == (0, {"hubUrl": url, "unsent": unsent, "nodeId": me}), err
+    assert not {"hub.json", "device.pem"} & {path.name for path in node.iterdir()}
+    status = json.loads(spoke("sync", "status", "--json")[1])
+    assert (status["state"], status["hubUrl"], status["unsent"]) == ("unpaired", None, unsent)
+    check_refused(spoke("leave", "--yes"), ExitCode.UNAVAILABLE, "this node has no hub")
+    assert spoke("join", url, "--token-file", token_file(tmp_path, db, own, node_id=me))[0] == 0
+    code, _, err = spoke("leave", "--yes")
+    assert (code, f"spoke hub revoke {me}" in err) == (0, True)
+
+
+def test_joining_another_hub_ends_a_leaving_that_broke_off(
+    spoke: Spoke, node: Path, tmp_path: Path, hub: tuple[str, Database, Certificates], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, db, own = hub
+    assert spoke("join", url, "--token-file", token_file(tmp_path, db, own))[0] == 0
+    old = load_device_key(node / "device.pem")
+
+    def die(*_: object) -> None:
+        raise OSError(5, "Input/output error", "device.pem")
+
+    with monkeypatch.context() as dying:
+        dying.setattr("sync.spoke.leave.finish_leaving", die)
+        check_refused_anyhow(spoke("leave", "--yes"))
+    assert (node / "device.pem").exists()
+    with joinable(tmp_path / "another") as (other, theirs, its):
+        assert spoke("join", other, "--token-file", token_file(tmp_path, theirs, its))[0] == 0
+    assert load_device_key(node / "device.pem").public != old.public
