@@ -1,7 +1,13 @@
-"""Migration 5 of a tenant file: events of a received log that came again."""
+"""Migration 5 of a tenant file: what runs, and in which process (`storage.running`)."""
 
 from __future__ import annotations
 
 SQL = """
-ALTER TABLE link_cursors ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE running (
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  process TEXT NOT NULL,
+  PRIMARY KEY (kind, id),
+  CHECK (kind IN ('call', 'session'))
+) WITHOUT ROWID;
 """

@@ -44,7 +44,7 @@ def test_everything_is_in_it_but_secrets(paths: Paths, tmp_path: Path) -> None:
     assert not [name for name in packed.namelist() if b"private key" in packed.read(name)]
     assert not list(tmp_path.glob(".*")), "nothing is left beside it"
     own = made.manifest.members[0]
-    assert (own.schema_version, own.last_offset) == (5, 1)
+    assert (own.schema_version, own.last_offset) == (6, 1)
     assert own.node_id
 
 
