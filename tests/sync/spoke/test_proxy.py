@@ -25,11 +25,11 @@ from sync.spoke.join import join
 from sync.spoke.proxy import BadProxyError, ProxyError, ProxyRefusedError, proxy_for
 from sync.spoke.ratchet import save_ratchet
 from sync.spoke.trust import CERT_FILE, Trust
-from sync.spoke.uplink import Dialling, Uplink
+from sync.spoke.uplink import Dialling
 from tests.connect_proxy import ConnectProxy
 from tests.sync.hub.test_link import publish
 from tests.sync.joining import certificates, token
-from tests.sync.rig import compared, in_sync, running_hub, status_when
+from tests.sync.rig import compared, in_sync, linked, running_hub, status_when
 
 HOST = "hub.example"
 URL = f"wss://{HOST}:7710"
@@ -71,18 +71,6 @@ async def behind(folder: Path, own: Certificates, user: str | None = None) -> As
 
 def with_user(proxy: ConnectProxy, user: str = USER) -> str:
     return proxy.address.replace("://", f"://{user}@")
-
-
-@asynccontextmanager
-async def linked(db: Database, dialling: Dialling) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    uplink = Uplink(db, dialling=dialling, name="edge", agent="test", random=lambda: 0.001)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(uplink.run(stop))
-        try:
-            yield
-        finally:
-            stop.set()
 
 
 async def test_a_machine_joins_and_works_through_a_proxy_that_dies_in_the_middle(
