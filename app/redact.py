@@ -11,7 +11,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\balk_[A-Za-z0-9_-]+"), f"alk_{MASK}"),
     (re.compile(r"\bspk1\.[a-z0-9.]+"), f"spk1.{MASK}"),
     (re.compile(r"(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {MASK}"),
-    (re.compile(r"""(?<=://)[^/\s@"']+@"""), f"{MASK}@"),
+    (re.compile(r"""(?<=://)[^/\s"']+@"""), f"{MASK}@"),  # to the last @: a password may hold one
 )
 _NAMED = re.compile(
     r"""(?ix)

@@ -44,6 +44,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "bundle": ("app.cli.bundle:bundle", "Everything that helps to help you, in one file, without secrets."),
     "run": ("app.cli.run:run", "Run the services of this node in the foreground."),
     "join": ("app.cli.join:join", "Tell this node its hub and key."),
+    "leave": ("app.cli.leave:leave", "Leave the hub; what was recorded stays."),
     "sync": ("app.cli.sync:sync", "The link to the hub: status, now, pause, verify, rejected."),
     "reidentify": ("app.cli.reidentify:reidentify", "Make a copy of a node a node of its own."),
     "hub": ("app.cli.hub:hub", "Be the hub: run it, keys, tenants, spokes, accounts."),

@@ -132,8 +132,9 @@ CONTRACTS: dict[str, Contract] = {
     "db rebuild": _writes("object", "events"),
     "run": _writes(),
     "join": _writes("object", "url nodeId"),
+    "leave": _destroys("object", "hubUrl unsent nodeId"),
     "sync status": _reads(
-        "object", "state sinceMs hubUrl hubId errorCode error hint streams unsent daemonPid generations"
+        "object", "state sinceMs hubUrl hubId errorCode error hint streams unsent duplicates daemonPid generations"
     ),
     "sync generations": _reads("array", "topic generation reason"),
     "sync verify": _reads("array", "topic events notes hub hubOffset differsAt good"),
@@ -145,7 +146,7 @@ CONTRACTS: dict[str, Contract] = {
     "reidentify": _destroys("object", "oldNodeId nodeId logs kept"),
     "hub init": _writes("object", "caFile caSpkiSha256 names notAfter"),
     "hub run": _writes(),
-    "hub status": _reads("object", "pid address hubId tenants spokes connected events gaps quarantined"),
+    "hub status": _reads("object", "pid address hubId tenants spokes connected events gaps quarantined duplicates"),
     "hub spokes": _reads("array", "tenant nodeId name connected epoch seenMs events streams"),
     "hub gaps": _reads("array", "tenant nodeId name stream after upto generation notedAtMs"),
     "hub rejected": _reads("array", "tenant nodeId name stream offset code detail notedAtMs payload"),

@@ -43,7 +43,8 @@ def spokes(context: Context, as_json: bool) -> None:
       spoke hub spokes --json
 
     Of each: whether it is connected, the number of its newest session, when it was seen last; of each stream events,
-    the newest generation, gaps that nobody can fill (spoke hub gaps), events in quarantine (spoke hub rejected).
+    the newest generation, gaps that nobody can fill (spoke hub gaps), events in quarantine (spoke hub rejected), and
+    how many came again when they were here, as happens when a connection is lost; each is stored once.
     """
     from app.views.hub import list_spokes
 
@@ -64,6 +65,7 @@ def spokes(context: Context, as_json: bool) -> None:
             extra = [f"generation {stream.generation}"] if stream.generation > 1 else []
             extra += [of(stream.gaps, "gap")] if stream.gaps else []
             extra += [f"{count(stream.quarantined)} in quarantine"] if stream.quarantined else []
+            extra += [f"{count(stream.duplicates)} came again"] if stream.duplicates else []
             line = f"  {safe(stream.name):<35} {of(stream.events, 'event'):>16}  {', '.join(extra)}"
             click.echo(line.rstrip())
 

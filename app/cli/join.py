@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.options import interactive
+
+if TYPE_CHECKING:
+    from storage.engine import Database
 
 KEY_ENV = "SPOKE_HUB__API_KEY"
 KEY_PREFIX = "alk_"
@@ -71,15 +75,20 @@ def _with_token(context: Context, url: str, text: str) -> str:
     from sync.spoke.join import join as enrol
     from sync.spoke.ratchet import load_ratchet, save_ratchet
     from sync.spoke.reidentify import drop_foreign_key
+    from sync.spoke.trust import Trust
 
     token = parse(text)
     settings = context.settings()
     with context.database() as db:
+        _finish_leaving(context, db)
         drop_foreign_key(db, context.paths.device_key)
         key = open_device_key(context.paths.device_key)
         with db.snapshot() as snapshot:
             me = node_id(snapshot)
-        joined = asyncio.run(enrol(url, token, key, me, settings.name, allow_plain=settings.hub.allow_plain))
+        hub = settings.hub
+        trust = Trust(ca_file=hub.ca_file)
+        asking = enrol(url, token, key, me, settings.name, allow_plain=hub.allow_plain, proxy=hub.proxy, trust=trust)
+        joined = asyncio.run(asking)
         with db.transaction() as tx:
             _, epoch = load_ratchet(tx, joined.hub_id)
             save_ratchet(tx, joined.hub_id, joined.ratchet, epoch)
@@ -101,10 +110,19 @@ def _with_key(context: Context, url: str, key: str, ca: str | None) -> str:
         )
     if ca is not None:
         client_context(ca)  # refused here, not when the link starts
+    with context.database() as db:
+        _finish_leaving(context, db)
     save_hub(context.paths, url, api_key=key, ca=ca)
     _note(context, url)
     with context.database() as db, db.snapshot() as snapshot:
         return node_id(snapshot)
+
+
+def _finish_leaving(context: Context, db: Database) -> None:
+    """What a crash kept `spoke leave` from; before anything of another hub is here."""
+    from sync.spoke.leave import finish_leaving
+
+    finish_leaving(db, context.paths.hub_file, context.paths.device_key, round(now().timestamp() * 1000))
 
 
 def _note(context: Context, url: str) -> None:

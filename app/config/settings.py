@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from sync.spoke.trust import Trust
 
 
 class Section(BaseModel):
@@ -25,6 +28,14 @@ class HubSettings(Section):
         default=None,
         description="Certificates (PEM) of the only CAs that may vouch for the hub; those of the system if not set.",
     )
+    ca_file: Path | None = Field(
+        default=None, description="A file of such certificates; it counts instead of `ca`, and is read at each dial."
+    )
+    pin_sha256: str | None = Field(
+        default=None,
+        pattern="^[0-9a-fA-F]{64}$",
+        description="SHA-256 of the public key (SPKI) of the only one of these CAs that counts, in hexadecimal digits.",
+    )
     hub_id: str | None = Field(
         default=None,
         description="The hub that this machine's own key is enrolled at, written by `spoke join` with a token.",
@@ -33,7 +44,8 @@ class HubSettings(Section):
         default=[], description="Further addresses of the same hub, tried in turn when one does not answer."
     )
     proxy: str | None = Field(
-        default=None, description="`http://…` or `socks5://…`; without it, what HTTPS_PROXY says."
+        default=None,
+        description="`http://[NAME:PASSWORD@]HOST[:PORT]`; without it, what HTTPS_PROXY and NO_PROXY say.",
     )
     streams: list[str] = Field(
         default=[], description="Streams that are sent beside `call-protocol` and `session-events`."
@@ -53,6 +65,13 @@ class HubSettings(Section):
     def addresses(self) -> tuple[str, ...]:
         """Where the hub is, in the order in which it is tried."""
         return (() if self.url is None else (self.url,)) + tuple(self.more_urls)
+
+    @property
+    def trust(self) -> Trust:
+        """Who may vouch for the hub."""
+        from sync.spoke.trust import Trust  # here: it brings cryptography, which most commands do without
+
+        return Trust(self.ca, self.ca_file, None if self.pin_sha256 is None else bytes.fromhex(self.pin_sha256))
 
 
 class FileSettings(Section):

@@ -40,6 +40,8 @@ _EXAMPLES: dict[Key, str] = {
     ("hub", "url"): '"wss://hub.example:7710"',
     ("hub", "api_key"): '"alk_…"',
     ("hub", "ca"): '"-----BEGIN CERTIFICATE-----…"',
+    ("hub", "ca_file"): '"/etc/ssl/company-ca.pem"',
+    ("hub", "pin_sha256"): f'"{"0123456789abcdef" * 4}"',
     ("hub", "hub_id"): '"0123456789abcdef0123456789abcdef"',
     ("hub", "proxy"): '"http://proxy.example:3128"',
     ("fs", "roots"): '["/srv/data"]',

@@ -190,8 +190,7 @@ def _hub(url: str, settings: Settings) -> Finding:
     from app.doctor import network
 
     hub = settings.hub
-    proxy = network.proxy_of(url, hub.proxy)
-    return network.hub(url, ca_pem=hub.ca, proxy=proxy, allow_plain=hub.allow_plain)
+    return network.hub(url, trust=hub.trust, proxy=hub.proxy, allow_plain=hub.allow_plain)
 
 
 def _own_hub(paths: Paths, now_ms: int) -> list[Finding]:

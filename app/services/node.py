@@ -81,7 +81,7 @@ async def keep_link(db: Database, settings: Settings, paths: Paths, hub_time: Hu
         api_key=None if hub.api_key is None else hub.api_key.get_secret_value(),
         device_keys=None if hub.api_key is not None else DeviceKeys(paths.device_key),
         hub_id=hub.hub_id,
-        ca_pem=hub.ca,
+        trust=hub.trust,
         allow_plain=hub.allow_plain,
         proxy=hub.proxy,
     )

@@ -110,7 +110,8 @@ class HubView(HubTable[SpokeRow]):
         for stream in row.streams:
             text = f"{stream.name:<24} {of(stream.events, 'event')}, generation {stream.generation}"
             text += f", {of(stream.gaps, 'gap')}" if stream.gaps else ""
-            lines.append(text + (f", {count(stream.quarantined)} in quarantine" if stream.quarantined else ""))
+            text += f", {count(stream.quarantined)} in quarantine" if stream.quarantined else ""
+            lines.append(text + (f", {count(stream.duplicates)} came again" if stream.duplicates else ""))
         lines += [
             "",
             f"to call it: spoke hub call {row.name}/system.info",

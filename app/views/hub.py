@@ -20,7 +20,10 @@ from storage.tenants import open_system_database, open_tenant_database
 
 @dataclass(frozen=True, slots=True)
 class StreamRow:
-    """A stream of a spoke; `generation` is the newest one of `generations`, `gaps` are holes that nobody can fill."""
+    """A stream of a spoke; `generation` is the newest one of `generations`, `gaps` are holes that nobody can fill.
+
+    `duplicates` are events that came again when they were here; they are not stored twice.
+    """
 
     name: str
     events: int
@@ -29,6 +32,7 @@ class StreamRow:
     gaps: int
     quarantined: int
     updated_ms: int
+    duplicates: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class HubStatus:
     events: int
     gaps: int
     quarantined: int
+    duplicates: int
     restored: RestoredNote | None = None
     """What its files are a copy of, when they are one."""
 
@@ -130,6 +135,7 @@ def read_hub(directory: Path) -> HubStatus:
         events=sum(spoke.events for spoke in spokes),
         gaps=sum(stream.gaps for stream in streams),
         quarantined=sum(stream.quarantined for stream in streams),
+        duplicates=sum(stream.duplicates for stream in streams),
         restored=restored,
     )
 
@@ -144,6 +150,8 @@ def hub_lines(found: HubStatus, now_ms: int) -> list[str]:
     ]
     if found.restored is not None:
         lines.append(copy_line(found.restored, now_ms))
+    if found.duplicates:
+        lines.append(f"again      {of(found.duplicates, 'event')} came more than once; each is here once")
     if found.gaps:
         lines.append(f"attention  {of(found.gaps, 'gap')} that nobody can fill: spoke hub gaps")
     if found.quarantined:
@@ -216,7 +224,8 @@ def _streams(snapshot: Snapshot, node_id: str) -> tuple[StreamRow, ...]:
             "SELECT c.topic, sum(c.events), max(c.generation), count(*),"
             " (SELECT count(*) FROM link_gaps g WHERE g.node_id = c.node_id AND g.topic = c.topic),"
             " (SELECT count(*) FROM link_quarantine q WHERE q.node_id = c.node_id AND q.topic = c.topic),"
-            " max(c.updated_at) FROM link_cursors c WHERE c.node_id = ? GROUP BY c.topic ORDER BY c.topic",
+            " max(c.updated_at), sum(c.duplicates) FROM link_cursors c WHERE c.node_id = ? GROUP BY c.topic"
+            " ORDER BY c.topic",
             (node_id,),
         )
     )

@@ -84,6 +84,8 @@ def link_details(link: LinkStatus, now_ms: int, *, running: bool) -> list[str]:
     lines += [_stream_line(stream, now_ms) for stream in link.streams]
     if link.breaks:
         lines.append(f"the link broke {of(link.breaks, 'time')}")
+    if link.duplicates:
+        lines.append(f"again      {of(link.duplicates, 'event')} of the hub came more than once; each is here once")
     return lines
 
 

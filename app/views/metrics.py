@@ -54,11 +54,13 @@ DECLARED = (
     Declared("spoke_link_unsent_seconds", "gauge", "Age of the oldest of those; 0 when there is none.", ("topic",)),
     Declared("spoke_link_refused_events", "gauge", "Events in the hub's quarantine.", ("topic",)),
     Declared("spoke_link_gaps", "gauge", "How often events were gone before they were sent.", ("topic",)),
+    Declared("spoke_link_duplicate_events", "gauge", "Events of the hub that came again; each is stored once."),
     Declared("spoke_hub_sessions", "gauge", "Spokes that are connected, of a tenant whose file is open.", ("tenant",)),
     Declared("spoke_hub_spokes", "gauge", "Spokes that ever came.", ("tenant",)),
     Declared("spoke_hub_events", "gauge", "Events of spokes that are here.", ("tenant",)),
     Declared("spoke_hub_gaps", "gauge", "Holes in spokes' logs that nobody can fill.", ("tenant",)),
     Declared("spoke_hub_quarantined_events", "gauge", "Events that cannot be read.", ("tenant",)),
+    Declared("spoke_hub_duplicate_events", "gauge", "Events that came again; each is stored once.", ("tenant",)),
     Declared("spoke_hub_database_bytes", "gauge", "Size of a database file.", ("database",)),
     Declared("spoke_hub_wal_bytes", "gauge", "Size of its write-ahead log.", ("database",)),
     Declared("spoke_hub_queue_jobs", "gauge", "Jobs that wait or run.", ("database", "queue", "state")),
@@ -105,8 +107,9 @@ def read_hub_file(snapshot: Snapshot, path: Path) -> Iterator[Metric]:
 def read_hub_tenant(snapshot: Snapshot, slug: str, connected: int) -> Iterator[Metric]:
     """What a hub holds of the spokes of a tenant."""
     labels = {"tenant": slug}
-    ((spokes, events, gaps, quarantined),) = snapshot.rows(
+    ((spokes, events, duplicates, gaps, quarantined),) = snapshot.rows(
         "SELECT (SELECT count(*) FROM link_spokes), (SELECT coalesce(sum(events), 0) FROM link_cursors),"
+        " (SELECT coalesce(sum(duplicates), 0) FROM link_cursors),"
         " (SELECT count(*) FROM link_gaps), (SELECT count(*) FROM link_quarantine)"
     )
     yield Metric("spoke_hub_sessions", connected, labels)
@@ -114,6 +117,7 @@ def read_hub_tenant(snapshot: Snapshot, slug: str, connected: int) -> Iterator[M
     yield Metric("spoke_hub_events", events, labels)
     yield Metric("spoke_hub_gaps", gaps, labels)
     yield Metric("spoke_hub_quarantined_events", quarantined, labels)
+    yield Metric("spoke_hub_duplicate_events", duplicates, labels)
 
 
 def disk_free(folder: Path) -> int:
@@ -176,6 +180,7 @@ def _link(snapshot: Snapshot, now_s: float) -> Iterator[Metric]:
         return
     yield Metric("spoke_link_connected", link.state in ("live", "catching-up", "draining"))
     yield Metric("spoke_link_breaks", link.breaks)
+    yield Metric("spoke_link_duplicate_events", link.duplicates)
     for stream in link.streams:
         labels = {"topic": stream.topic}
         yield Metric("spoke_link_unsent_events", stream.unsent, labels)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from storage.migrations import graph_types_0001, tenant_0001, tenant_0002, tenant_0003, tenant_0004, tenant_0005
+from storage.migrations import (
+    graph_types_0001,
+    tenant_0001,
+    tenant_0002,
+    tenant_0003,
+    tenant_0004,
+    tenant_0005,
+    tenant_0006,
+)
 
 MIGRATIONS = (
     tenant_0001.SQL + graph_types_0001.SQL,
@@ -10,4 +18,5 @@ MIGRATIONS = (
     tenant_0003.SQL,
     tenant_0004.SQL,
     tenant_0005.SQL,
+    tenant_0006.SQL,
 )

@@ -3,7 +3,8 @@
 A log that is sent: its generations (`link_generations`; `sealed_at` is the last offset that counts), what the other end
 has acknowledged (`link_positions`), hashes at some positions (`link_checkpoints`), and events that the other end put
 into quarantine (`link_refusals`).
-A log that is received: how far each generation has come (`link_cursors`), which of our offsets holds which of the
+A log that is received: how far each generation has come, and how many events of it came again and were left out
+(`link_cursors`), which of our offsets holds which of the
 sender's (`link_batches`, with the hash behind each), what is missing for good (`link_gaps`), and the quarantine
 (`link_quarantine`). On a hub `node_id` is the spoke, on a spoke the word `hub`.
 The spoke: the state of the link for other processes to read (`link_status`). The hub: who is there (`link_spokes`).
@@ -86,6 +87,7 @@ def add(metadata: sa.MetaData) -> None:
         integer("opened", default=0),
         integer("stable_offset", null=True),
         _bytes("stable_hash", null=True),
+        integer("duplicates", default=0),
         sqlite_with_rowid=False,
     )
     sa.Table(

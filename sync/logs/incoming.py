@@ -109,7 +109,8 @@ class IncomingLogs:
         """Store what is new of a frame and move the cursor.
 
         The cursor is read in the same transaction, so a frame that an older connection stored meanwhile changes
-        nothing. Events that cannot be read go into quarantine; the cursor passes them.
+        nothing but the number of events that came again. Events that cannot be read go into quarantine; the cursor
+        passes them.
 
         Raises:
             LinkError: a gap, a corrupt frame, no events; nothing is stored.
@@ -121,9 +122,12 @@ class IncomingLogs:
         rejected: list[tuple[LogEvent, Fault]] = []
         if question.events is not None:
             frame = question.events
-            fresh, cursor = receive(cursor, frame.after, unpack(frame), frame.hash)
+            events = unpack(frame)
+            fresh, cursor = receive(cursor, frame.after, events, frame.hash)
             if fresh:
                 rejected = self._append(tx, name, generation, fresh, cursor)
+            if again := len(events) - len(fresh):
+                self._count_again(tx, name, generation, again)
         return core.Stored(
             question.stream,
             generation.number,
@@ -249,6 +253,14 @@ class IncomingLogs:
             (*cursor, len(fresh), now, *key),
         )
         return rejected
+
+    def _count_again(self, tx: Transaction, name: str, generation: Generation, number: int) -> None:
+        """Events that were here and came again: another connection of the same sender had stored them."""
+        tx.execute(
+            "UPDATE link_cursors SET duplicates = duplicates + ? WHERE node_id = ? AND topic = ? AND gen_id = ?",
+            (number, self._node_id, name, generation.gen_id),
+        )
+        tx.touch("link", "status")
 
     def _marked(self, tx: Transaction, name: str, gen_id: bytes) -> Reached | None:
         rows = tx.rows(

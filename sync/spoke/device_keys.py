@@ -54,3 +54,14 @@ class DeviceKeys:
         self._next.replace(self._path)
         sync(self._path.parent)
         return new
+
+
+def remove_device_keys(path: Path) -> None:
+    """Remove the key of this machine, what it was before and what it was to be; on disk when this returns.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for suffix in ("", ".next", ".previous"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    sync(path.parent)

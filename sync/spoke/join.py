@@ -12,7 +12,7 @@ import ssl
 from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from sync.link.device import DeviceKey
@@ -29,9 +29,10 @@ from sync.link.enrolment import (
 )
 from sync.link.errors import MalformedError, from_code
 from sync.link.token import Token
-from sync.spoke.address import BadAddressError, check_url
-from sync.spoke.reasons import HubRefusedError, UnreachableError
-from sync.spoke.trust import client_context, explain, fits_pin, unverified_context
+from sync.spoke.address import check_url
+from sync.spoke.proxy import proxy_for
+from sync.spoke.reasons import HubRefusedError, reason_of
+from sync.spoke.trust import Trust, client_context, fits_pin, unverified_context
 
 TIMEOUT_S = 15.0
 
@@ -50,7 +51,17 @@ class Joined:
     """The only CA to trust from now on; None: those of the system."""
 
 
-async def join(url: str, token: Token, key: DeviceKey, node_id: str, name: str, *, allow_plain: bool = False) -> Joined:
+async def join(
+    url: str,
+    token: Token,
+    key: DeviceKey,
+    node_id: str,
+    name: str,
+    *,
+    allow_plain: bool = False,
+    proxy: str | None = None,
+    trust: Trust | None = None,
+) -> Joined:
     """Enrol this machine; on the hub's disk when this returns.
 
     Joining again, with the same key and token, gives the answer again: a machine that broke down in between just joins
@@ -63,21 +74,26 @@ async def join(url: str, token: Token, key: DeviceKey, node_id: str, name: str, 
         node_id: of this machine's database.
         name: how it is called in the hub's lists.
         allow_plain: accept `ws://` to another machine.
+        proxy: as `proxy_for` takes it.
+        trust: who may vouch for a hub that the token does not pin.
 
     Raises:
         JoinRefusedError: the hub does not take the token.
         TrustError: the other end is not the token's hub; the proof was not sent.
-        LinkError: the address is none, the hub cannot be reached or does not speak this.
+        LinkError: the address or the proxy's is none, the hub cannot be reached or does not speak this.
     """
     check_url(url, allow_plain=allow_plain)
+    proxy = proxy_for(url, proxy)
     ca_pem: str | None = None
     if url.startswith("wss:") and token.pin is not None:
-        answer = await _converse(url, unverified_context(), None)
+        answer = await _converse(url, proxy, unverified_context(), None)
         assert isinstance(answer, Challenge), "nothing was asked"
         ca_pem = fits_pin(answer.ca or "", token.pin)
-    tls = client_context(ca_pem) if url.startswith("wss:") else None
+    tls = None
+    if url.startswith("wss:"):
+        tls = client_context(ca_pem) if ca_pem is not None else (trust or Trust()).context()
     asked = _Asking(token, key, node_id, name)
-    answer = await _converse(url, tls, asked)
+    answer = await _converse(url, proxy, tls, asked)
     if not isinstance(answer, Enrolled) or answer.node_id != node_id or answer.hub_id != asked.hub_id:
         raise MalformedError("the hub's answer is not one to what was asked")
     return Joined(url, answer.hub_id, answer.tenant, node_id, answer.ratchet, answer.key_not_after, ca_pem)
@@ -92,7 +108,7 @@ class _Asking:
     hub_id: str = ""
 
 
-async def _converse(url: str, tls: ssl.SSLContext | None, asking: _Asking | None) -> Message:
+async def _converse(url: str, proxy: str | None, tls: ssl.SSLContext | None, asking: _Asking | None) -> Message:
     """One connection: the hub's first word, or its answer when something is asked."""
     try:
         async with (
@@ -104,6 +120,7 @@ async def _converse(url: str, tls: ssl.SSLContext | None, asking: _Asking | None
                 compression=None,
                 max_size=MAX_FRAME_BYTES,
                 open_timeout=TIMEOUT_S,
+                proxy=proxy,
                 user_agent_header=None,
             ) as socket,
         ):
@@ -117,14 +134,8 @@ async def _converse(url: str, tls: ssl.SSLContext | None, asking: _Asking | None
             asking.hub_id = challenge.hub_id
             await socket.send(encode(request(challenge, asking.token, asking.key, asking.node_id, asking.name)))
             return await _receive(socket)
-    except InvalidURI as error:
-        raise BadAddressError(str(error)) from error
-    except InvalidHandshake as error:
-        raise HubRefusedError(str(error)) from error
-    except ConnectionClosed as error:
-        raise UnreachableError("the hub closed the connection") from error
-    except (OSError, TimeoutError) as error:
-        raise explain(error, url) or UnreachableError(str(error) or type(error).__name__) from error
+    except (WebSocketException, OSError, TimeoutError) as error:
+        raise reason_of(error, url, proxy) from error
 
 
 async def _receive(socket: ClientConnection) -> Message:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from websockets.exceptions import ConnectionClosedError, InvalidHandshake, InvalidStatus, InvalidURI
+import errno
+import socket
+
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxyMessage,
+    InvalidProxyStatus,
+    InvalidStatus,
+    InvalidURI,
+)
 
 from storage.engine.errors import EngineError
 from sync.link.errors import LinkError, OverloadedError, StorageFullError, UnauthorizedError
 from sync.spoke.address import BadAddressError
+from sync.spoke.proxy import ProxyError, refused_by, shown
 from sync.spoke.trust import explain
+
+NOBODY_THERE = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
+"""What only the first hop says: whoever was connected before does not refuse any more."""
 
 
 class HubRefusedError(LinkError):
@@ -24,8 +38,8 @@ class UnreachableError(LinkError):
     hint = "nothing is lost: events wait here and are sent when the hub is back"
 
 
-def reason_of(error: Exception, url: str) -> LinkError:
-    """The link's own error for whatever broke a session."""
+def reason_of(error: Exception, url: str, proxy: str | None = None) -> LinkError:
+    """The link's own error for whatever broke a session with `url`, through `proxy`; no password of it is in there."""
     if isinstance(error, LinkError):
         return error
     if isinstance(error, EngineError):
@@ -33,6 +47,13 @@ def reason_of(error: Exception, url: str) -> LinkError:
     trust = explain(error, url)
     if trust is not None:
         return trust
+    if proxy is not None:
+        if isinstance(error, InvalidProxyStatus):
+            return refused_by(proxy, error.response.status_code)
+        if isinstance(error, InvalidProxyMessage):
+            return ProxyError(f"{shown(proxy)} does not answer like a proxy")
+        if isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in NOBODY_THERE):
+            return ProxyError(f"the proxy {shown(proxy)} cannot be reached: {error.strerror}")
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         if status in (401, 403):
@@ -47,6 +68,7 @@ def reason_of(error: Exception, url: str) -> LinkError:
         return BadAddressError(str(error))
     if isinstance(error, InvalidHandshake):
         return HubRefusedError(str(error))
-    if isinstance(error, ConnectionClosedError) and error.rcvd is not None and error.rcvd.reason:
-        return UnreachableError(f"the hub closed the connection: {error.rcvd.reason}")
-    return UnreachableError(str(error) or type(error).__name__)
+    through = "" if proxy is None else f" (through the proxy {shown(proxy)})"
+    if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.reason:
+        return UnreachableError(f"the hub closed the connection: {error.rcvd.reason}{through}")
+    return UnreachableError((str(error) or type(error).__name__) + through)

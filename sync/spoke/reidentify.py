@@ -9,13 +9,13 @@ from pathlib import Path
 
 from storage.engine import Database, Transaction
 from storage.engine.stream import last_offset, save_offset
-from storage.private_file import sync
 from storage.tenants import find_fact, node_id
 from sync.durable.messages import CALLEE, CALLER
 from sync.durable.topics import HUB, calls_from, calls_to, results_from, results_to
 from sync.durable.topics import NODE as CATALOGUE
 from sync.link.chain import HASH_BYTES
 from sync.link.errors import DeviceKeyError
+from sync.spoke.device_keys import remove_device_keys
 from sync.spoke.status import acked_position
 
 KEY_OF_ANOTHER = "link_key_of_another"
@@ -81,9 +81,7 @@ def drop_foreign_key(db: Database, device_key: Path) -> None:
     with db.snapshot() as snapshot:
         if find_fact(snapshot, KEY_OF_ANOTHER) is None:
             return
-    for suffix in ("", ".next", ".previous"):
-        device_key.with_name(device_key.name + suffix).unlink(missing_ok=True)
-    sync(device_key.parent)
+    remove_device_keys(device_key)
     with db.transaction() as tx:
         tx.execute("DELETE FROM node_facts WHERE name = ?", (KEY_OF_ANOTHER,))
 
@@ -103,15 +101,9 @@ def _change(tx: Transaction, at_ms: int) -> Reidentified:
     # The hub's calls and results for the new node are other logs; streams of other nodes that we follow are the same.
     for table in ("link_cursors", "link_batches", "link_gaps", "link_quarantine"):
         tx.execute(f"DELETE FROM {table} WHERE node_id = ? AND instr(topic, '@') = 0", (HUB,))
-    tx.execute("DELETE FROM link_received_calls WHERE peer = ? AND ended_at IS NULL", (HUB,))
-    asked = next((log.base for log in logs if log.topic == calls_to(HUB)), 0)
-    tx.execute(  # the hub answers the other node
-        "UPDATE link_calls SET state = 'INDETERMINATE', ended_at = ?"
-        " WHERE peer = ? AND ended_at IS NULL AND offset <= ?",
-        (at_ms, HUB, asked),
-    )
+    forget_calls(tx, next((log.base for log in logs if log.topic == calls_to(HUB)), 0), at_ms)  # the other node's
     for consumer, topic in ((CALLEE, calls_from(HUB)), (CALLER, results_from(HUB))):
-        save_offset(tx, consumer, topic, last_offset(tx, topic))
+        skip_to_the_end(tx, consumer, topic)
     tx.execute(
         "UPDATE link_status SET state = 'offline', since = ?, error_code = NULL, error = NULL, hint = NULL,"
         " retry_at = NULL, breaks = 0",
@@ -119,6 +111,21 @@ def _change(tx: Transaction, at_ms: int) -> Reidentified:
     )
     tx.touch("link", "status")
     return Reidentified(old, new, logs)
+
+
+def forget_calls(tx: Transaction, asked: int, at_ms: int) -> None:
+    """Calls of the hub that are not ended are not executed; of those to it, up to the offset `asked`, nobody hears."""
+    tx.execute("DELETE FROM link_received_calls WHERE peer = ? AND ended_at IS NULL", (HUB,))
+    tx.execute(
+        "UPDATE link_calls SET state = 'INDETERMINATE', ended_at = ?"
+        " WHERE peer = ? AND ended_at IS NULL AND offset <= ?",
+        (at_ms, HUB, asked),
+    )
+
+
+def skip_to_the_end(tx: Transaction, consumer: str, topic: str) -> None:
+    """What a consumer has not read of a topic, it shall not read."""
+    save_offset(tx, consumer, topic, last_offset(tx, topic))
 
 
 def _begin_anew(tx: Transaction, topic: str, number: int, hub_id: str | None, at_ms: int) -> Log:

@@ -68,6 +68,8 @@ class LinkStatus:
     """This machine's clock less the hub's, when it was last compared."""
     paused_at_ms: int | None = None
     """Since when somebody wants the link to rest (`spoke sync pause`), whether a process runs it or not."""
+    duplicates: int = 0
+    """Events of the hub that came again when they were here; they are not stored twice."""
 
     @property
     def unsent(self) -> int:
@@ -83,6 +85,7 @@ def read_status(snapshot: Snapshot) -> LinkStatus:
     row: Row = rows[0] if rows else ("unpaired", None, None, None, None, None, None, None, 0, None)
     state, since_ms, hub_url, hub_id, error_code, error, hint, retry_at_ms, breaks, skew_ms = row
     known = set(TOPICS) | {str(topic) for (topic,) in snapshot.rows("SELECT DISTINCT topic FROM link_generations")}
+    ((duplicates,),) = snapshot.rows("SELECT coalesce(sum(duplicates), 0) FROM link_cursors")
     streams = [_stream(snapshot, topic, hub_id) for topic in (*LOGS, *sorted(known - set(LOGS)))]
     return LinkStatus(
         state=state,
@@ -97,6 +100,7 @@ def read_status(snapshot: Snapshot) -> LinkStatus:
         streams=tuple(stream for stream in streams if stream.topic in LOGS or stream.last_offset),
         skew_ms=skew_ms,
         paused_at_ms=None if (paused := find_fact(snapshot, PAUSED)) is None else int(paused),
+        duplicates=duplicates,
     )
 
 

@@ -34,10 +34,11 @@ from sync.peer.durable import CallMarks, doubt_old_calls
 from sync.spoke.address import check_url
 from sync.spoke.device_keys import DeviceKeys
 from sync.spoke.introduction import Introduced, introduce
+from sync.spoke.proxy import proxy_for
 from sync.spoke.reasons import reason_of
 from sync.spoke.status import AGAIN, LOGS, NUDGE, PAUSED, UPLINK, State, note_refusal, write_status
 from sync.spoke.streams import accepts, sent, topic_of
-from sync.spoke.trust import client_context
+from sync.spoke.trust import Trust
 
 log = logging.getLogger("spoke.uplink")
 
@@ -57,11 +58,10 @@ class Dialling:
     """This machine's own key, where it has one."""
     hub_id: str | None = None
     """The hub that this node joined; another one is refused."""
-    ca_pem: str | None = None
-    """The only CAs to trust; None: those of the system."""
+    trust: Trust = field(default_factory=Trust)
     allow_plain: bool = False
-    proxy: str | None = None
-    """`http://…` or `socks5://…`; None: what the environment says (`HTTPS_PROXY`)."""
+    proxy: str | None = field(default=None, repr=False)
+    """`http://…`; None: what the environment says (`HTTPS_PROXY`)."""
 
 
 class Uplink:
@@ -106,6 +106,7 @@ class Uplink:
         self._history = History()
         self._hub_id: str | None = None
         self._url = dialling.urls[0]
+        self._proxy: str | None = None
         self._old_key = False
         """The hub did not know our key; it may have been restored to when it knew the one before."""
         self._up = False  # the session got as far as WELCOME: its end is a break, not a failed dial
@@ -130,7 +131,7 @@ class Uplink:
                     return
                 continue  # paused, or asked to begin again
             except (LinkError, WebSocketException, EngineError, OSError, TimeoutError) as error:
-                reason = reason_of(error, self._url)
+                reason = reason_of(error, self._url, self._proxy)
                 if isinstance(error, FullError) and self._reserve is not None and self._reserve.release():
                     log.warning("the disk is full (%s): the reserve was given up for the link", error)
                     continue
@@ -194,10 +195,11 @@ class Uplink:
         """One connection, from dialling to its end; returns only when `leave` is set."""
         dialling, url = self._dialling, self._url
         check_url(url, allow_plain=dialling.allow_plain)
+        self._proxy = proxy_for(url, dialling.proxy)
         await self._say("connecting")
         key = self._key()
         headers = {} if dialling.api_key is None else {"Authorization": f"Bearer {dialling.api_key}"}
-        tls: ssl.SSLContext | None = client_context(dialling.ca_pem) if url.startswith("wss:") else None
+        tls: ssl.SSLContext | None = dialling.trust.context() if url.startswith("wss:") else None
         async with connect(
             url,
             ssl=tls,
@@ -209,7 +211,7 @@ class Uplink:
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=2,
             ping_interval=None,  # `Conversation` pings, and hears the hub's clock
-            proxy=True if dialling.proxy is None else dialling.proxy,
+            proxy=self._proxy,
             user_agent_header=self._agent,
         ) as socket:
             await self._say("authenticating")

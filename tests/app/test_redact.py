@@ -22,6 +22,7 @@ TEXT = st.text("ab c:=,;'\"{}\n", max_size=20)
         "Authorization: Bearer {}",
         "authorization: basic {}",
         "http://ada:{}@proxy:3128/",
+        "http://ada:p@{}@proxy:3128/",
         "password={}",
         "SPOKE_HUB__API_KEY: {}",
         '{{"client_secret": "{}"}}',

@@ -44,9 +44,14 @@ async def running_hub(folder: Path, port: int = 0, **options: Any) -> AsyncItera
 
 @asynccontextmanager
 async def running_uplink(db: Database, port: int, key: str) -> AsyncIterator[Uplink]:
+    async with linked(db, Dialling((f"ws://127.0.0.1:{port}",), api_key=key)) as uplink:
+        yield uplink
+
+
+@asynccontextmanager
+async def linked(db: Database, dialling: Dialling, name: str = "edge") -> AsyncIterator[Uplink]:
     stop = asyncio.Event()
-    dialling = Dialling((f"ws://127.0.0.1:{port}",), api_key=key)
-    uplink = Uplink(db, dialling=dialling, name="edge", agent="test", random=lambda: 0.001)
+    uplink = Uplink(db, dialling=dialling, name=name, agent="test", random=lambda: 0.001)
     async with asyncio.TaskGroup() as group:
         group.create_task(uplink.run(stop))
         try:

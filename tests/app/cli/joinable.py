@@ -56,9 +56,9 @@ def beside(serving: AbstractAsyncContextManager[T]) -> Iterator[T]:
 
 
 @contextmanager
-def joinable(folder: Path) -> Iterator[tuple[str, Database, Certificates]]:
-    """Address, `system.db` and certificates of a hub that enrols."""
-    own = certificates(folder / "tls")
+def joinable(folder: Path, names: list[str] | None = None) -> Iterator[tuple[str, Database, Certificates]]:
+    """Address, `system.db` and certificates (for this machine, or `names`) of a hub that enrols."""
+    own = certificates(folder / "tls", names)
     db = open_system_database(folder / "system.db")
     try:
         with beside(enrolling(db, own)) as url:

@@ -11,6 +11,7 @@ import pytest
 from app.cli.exit_codes import ExitCode
 from storage.engine import Database
 from storage.identity.devices import find_device, list_devices
+from storage.process_lock import ProcessLock
 from storage.tenants import node_id, open_tenant_database
 from sync.hub.certificates import Certificates
 from sync.hub.ratchets import load_ratchet as hub_ratchet
@@ -18,8 +19,9 @@ from sync.link.device import load_device_key
 from sync.link.ratchet import hash_of
 from sync.link.token import parse
 from sync.spoke.ratchet import load_ratchet
-from tests.app.cli.joinable import enrolled, joinable
+from tests.app.cli.joinable import beside, enrolled, joinable
 from tests.app.cli.test_cli import Spoke, check_refused, node, spoke
+from tests.connect_proxy import ConnectProxy
 from tests.sync.joining import token
 
 __all__ = ["node", "spoke"]
@@ -120,6 +122,24 @@ def test_a_wrong_hub_and_a_used_token_are_explained(
     assert parsed.id
 
 
+def test_through_the_proxy_of_the_configuration(
+    spoke: Spoke, node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # the configuration counts more
+    with joinable(tmp_path / "the-hub", ["hub.example"]) as (url, db, own):
+        port = int(url.rpartition(":")[2])
+        with beside(ConnectProxy({"hub.example": port}, user="ada:planted")) as proxy:
+            file, there = token_file(tmp_path, db, own), proxy.address.replace("://", "://ada:{}@")
+            monkeypatch.setenv("SPOKE_HUB__PROXY", there.format("wrong-one"))
+            refused = spoke("join", "wss://hub.example:7710", "--token-file", file)
+            check_refused(refused, ExitCode.UNAVAILABLE, "does not take this name and password (407)", "hub.proxy")
+            assert "wrong-one" not in refused[2]
+            monkeypatch.setenv("SPOKE_HUB__PROXY", there.format("planted"))
+            code, _, err = spoke("join", "wss://hub.example:7710", "--token-file", file)
+            assert (code, proxy.passed) == (0, 2), err
+            assert "planted" not in err + spoke("config", "show")[1] + (node / "hub.json").read_text()
+
+
 @pytest.mark.parametrize("text", ["", "spk1.", "alk_x", "spk1.system.aaaa.bbbb", "\0", "spk2.a.b.c"])
 def test_what_is_no_token(spoke: Spoke, node: Path, tmp_path: Path, text: str) -> None:
     file = tmp_path / "token.txt"
@@ -190,3 +210,53 @@ def test_a_node_is_listed_and_revoked(spoke: Spoke, node: Path) -> None:
     assert "is revoked" in spoke("hub", "revoke", "workshop-pc")[2]
     assert json.loads(spoke("hub", "revoke", "node-1", "--json")[1])["revoked"] is False
     assert "revoked" in spoke("hub", "devices")[1]
+
+
+# -- and leaves ------------------------------------------------------------------------------------------------------
+
+
+def test_it_leaves_and_joins_again(
+    spoke: Spoke, node: Path, tmp_path: Path, hub: tuple[str, Database, Certificates], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, db, own = hub
+    check_refused(spoke("leave", "--yes"), ExitCode.UNAVAILABLE, "this node has no hub", "spoke join")
+    assert not node.exists()
+    assert spoke("join", url, "--token-file", token_file(tmp_path, db, own))[0] == 0
+    assert spoke("record", "--", "true")[0] == 0
+    unsent = json.loads(spoke("sync", "status", "--json")[1])["unsent"]
+    check_refused(spoke("leave"), ExitCode.USAGE, f"{unsent} events are not at the hub and will wait here", "--yes")
+    with ProcessLock(node / "daemon.lock"):
+        check_refused(spoke("leave", "--yes"), ExitCode.TEMPORARY, "in use by", "stop it first")
+    with monkeypatch.context() as patch:
+        patch.setenv("SPOKE_HUB__URL", "wss://another")
+        check_refused(spoke("leave", "--yes"), ExitCode.CONFIG, "SPOKE_HUB__URL", "take it away")
+    assert (node / "device.pem").exists()
+    code, out, err = spoke("leave", "--yes", "--json")
+    me = json.loads(out)["nodeId"]
+    assert (code, json.loads(out)) == (0, {"hubUrl": url, "unsent": unsent, "nodeId": me}), err
+    assert not {"hub.json", "device.pem"} & {path.name for path in node.iterdir()}
+    status = json.loads(spoke("sync", "status", "--json")[1])
+    assert (status["state"], status["hubUrl"], status["unsent"]) == ("unpaired", None, unsent)
+    check_refused(spoke("leave", "--yes"), ExitCode.UNAVAILABLE, "this node has no hub")
+    assert spoke("join", url, "--token-file", token_file(tmp_path, db, own, node_id=me))[0] == 0
+    code, _, err = spoke("leave", "--yes")
+    assert (code, f"spoke hub revoke {me}" in err) == (0, True)
+
+
+def test_joining_another_hub_ends_a_leaving_that_broke_off(
+    spoke: Spoke, node: Path, tmp_path: Path, hub: tuple[str, Database, Certificates], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, db, own = hub
+    assert spoke("join", url, "--token-file", token_file(tmp_path, db, own))[0] == 0
+    old = load_device_key(node / "device.pem")
+
+    def die(*_: object) -> None:
+        raise OSError(5, "Input/output error", "device.pem")
+
+    with monkeypatch.context() as dying:
+        dying.setattr("sync.spoke.leave.finish_leaving", die)
+        check_refused_anyhow(spoke("leave", "--yes"))
+    assert (node / "device.pem").exists()
+    with joinable(tmp_path / "another") as (other, theirs, its):
+        assert spoke("join", other, "--token-file", token_file(tmp_path, theirs, its))[0] == 0
+    assert load_device_key(node / "device.pem").public != old.public

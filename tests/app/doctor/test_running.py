@@ -20,6 +20,7 @@ from storage.copies import BackupNote
 from sync.hub.certificates import SERVER_FILE, make_certificates, server_context
 from sync.link.errors import DeviceKeyError
 from sync.spoke.status import LinkStatus
+from sync.spoke.trust import Trust
 from tests.app.operations.clock import now
 
 LINK = LinkStatus("live", 0, "wss://hub", "h", None, None, None, None, 0, ())
@@ -131,8 +132,15 @@ def listener(context: Any = None, *, answer: bytes | None = None) -> Iterator[in
             thread.join(30)
 
 
-def look(url: str, **kwargs: Any) -> Finding:
-    return network.hub(url, **{"ca_pem": None, "proxy": None, "allow_plain": False, "timeout_s": 20.0, **kwargs})
+@pytest.fixture(autouse=True)
+def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def look(url: str, ca_pem: str | None = None, **kwargs: Any) -> Finding:
+    return network.hub(url, **{"trust": Trust(ca_pem), "proxy": None, "timeout_s": 20.0, **kwargs})
 
 
 def test_a_hub_with_a_ca_of_its_own(tmp_path: Path) -> None:
@@ -167,29 +175,55 @@ def test_addresses_that_lead_nowhere(tmp_path: Path) -> None:
         assert look(url).level == "problem"
 
 
-def test_through_a_proxy(tmp_path: Path) -> None:
+def test_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever hop fails is the one that is named; passwords are never."""
     made = make_certificates(tmp_path, ["hub.example"], now())
-    tls = server_context(made.folder / SERVER_FILE)
+    tls, url = server_context(made.folder / SERVER_FILE), "wss://hub.example:7710"
     with listener(tls, answer=b"HTTP/1.1 200 go on\r\n\r\n") as port:
         proxy = f"http://ada:planted@127.0.0.1:{port}"
-        found = look("wss://hub.example:7710", ca_pem=made.ca.pem, proxy=proxy)
-        assert (found.level, "planted" in str(found)) == ("ok", False), found
-        assert look("wss://hub.example", proxy=f"socks5://127.0.0.1:{port}").level == "ok"
-    with listener(answer=b"HTTP/1.1 403 no\r\n\r\n") as port:
-        found = look("wss://hub.example:7710", ca_pem=made.ca.pem, proxy=f"http://127.0.0.1:{port}")
-        assert (found.level, "403" in found.what, "proxy" in found.fix) == ("warning", True, True)
+        found = look(url, ca_pem=made.ca.pem, proxy=proxy)
+        assert (found.level, "planted" in str(found), f"the proxy 127.0.0.1:{port}" in found.what) == (
+            "ok",
+            False,
+            True,
+        )
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        assert look(url, ca_pem=made.ca.pem).level == "ok", "as the link would, by the environment"
+        monkeypatch.delenv("HTTPS_PROXY")
+        opened = look(url, proxy=proxy)
+        assert (opened.level, "wrong CA" in opened.what, f"the proxy 127.0.0.1:{port}" in opened.what) == (
+            "problem",
+            True,
+            True,
+        )
+    refused = look(url, proxy=proxy)  # nobody listens there any more
+    assert (refused.level, "cannot be used: Connection refused" in refused.what) == ("warning", True), refused
+    for answer, level, words in (
+        (b"HTTP/1.1 403 no\r\n\r\n", "problem", "does not let this address through (403)"),
+        (b"HTTP/1.1 407 who\r\n\r\n", "problem", "wants a name and a password (407)"),
+        (b"HTTP/1.1 502 no\r\n\r\n", "warning", "cannot reach the hub"),
+        (b"220 mail.example\r\n", "warning", "does not answer like a proxy"),
+    ):
+        with listener(answer=answer) as port:
+            found = look(url, proxy=f"http://127.0.0.1:{port}")
+        assert (found.level, words in found.what, bool(found.fix)) == (level, True, True), found
+    found = look(url, proxy="socks5://ada:planted@127.0.0.1:1")
+    assert (found.level, "not http://" in found.what, "planted" in str(found)) == ("problem", True, False)
 
 
-def test_which_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    assert network.proxy_of("wss://hub.example", None) is None
-    monkeypatch.setenv("https_proxy", "http://p:1")
-    assert network.proxy_of("wss://hub.example", None) == "http://p:1"
-    assert network.proxy_of("wss://hub.example", "http://q:1") == "http://q:1"
-    monkeypatch.setenv("no_proxy", "hub.example")
-    assert network.proxy_of("wss://hub.example", None) is None
+def test_what_is_trusted_is_said_and_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_certificates(tmp_path, ["localhost"], now())
+    file = tmp_path / "ca.pem"
+    file.write_text(made.ca.pem)
+    with listener(server_context(made.folder / SERVER_FILE)) as port:
+        url = f"wss://localhost:{port}"
+        assert f"a CA of {file}, pinned" in look(url, trust=Trust(ca_file=file, pin=made.pin)).what
+        assert "hub.pin_sha256" in look(url, trust=Trust(ca_file=file, pin=bytes(32))).what
+        assert look(url, trust=Trust(ca_file=tmp_path / "none")).level == "problem"
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        assert "a CA of SSL_CERT_FILE" in look(url).what
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
+        assert "SSL_CERT_FILE names" in look(url).what
 
 
 # -- all of it -------------------------------------------------------------------------------------------------------

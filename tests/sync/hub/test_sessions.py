@@ -28,6 +28,7 @@ from sync.spoke.device_keys import DeviceKeys
 from sync.spoke.join import join
 from sync.spoke.ratchet import save_ratchet
 from sync.spoke.status import LinkStatus, read_status
+from sync.spoke.trust import Trust
 from sync.spoke.uplink import Dialling, Uplink
 from tests.sync.joining import certificates, token
 from tests.sync.rig import LIMIT_S, compared, in_sync, running_hub, status_when, waited
@@ -63,7 +64,7 @@ class Node:
         joined = await join(url, made, self.keys.current(), self.id, f"node-{self.id[:4]}")
         with self.db.transaction() as tx:
             save_ratchet(tx, joined.hub_id, joined.ratchet, 0)
-        self.dialling = Dialling((url,), device_keys=self.keys, hub_id=joined.hub_id, ca_pem=joined.ca_pem)
+        self.dialling = Dialling((url,), device_keys=self.keys, hub_id=joined.hub_id, trust=Trust(joined.ca_pem))
 
     @asynccontextmanager
     async def linked(self, **options: Any) -> AsyncIterator[Uplink]:
@@ -185,7 +186,7 @@ async def test_the_second_address_is_tried_when_the_first_does_not_answer(
         await node.join(hub, own)
         assert node.dialling is not None
         urls = ("wss://127.0.0.1:1", *node.dialling.urls)
-        node.dialling = Dialling(urls, device_keys=node.keys, hub_id=node.dialling.hub_id, ca_pem=node.dialling.ca_pem)
+        node.dialling = Dialling(urls, device_keys=node.keys, hub_id=node.dialling.hub_id, trust=node.dialling.trust)
         async with node.linked():
             status = await status_when(node.db, live)
     assert status.hub_url == urls[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,9 +22,10 @@ from sync.spoke.join import join
 from sync.spoke.ratchet import load_ratchet, save_ratchet
 from sync.spoke.reidentify import KEY_OF_ANOTHER, drop_foreign_key, reidentify
 from sync.spoke.status import read_status, write_status
-from sync.spoke.uplink import Dialling, Uplink
+from sync.spoke.trust import Trust
+from sync.spoke.uplink import Dialling
 from tests.sync.joining import certificates, token
-from tests.sync.rig import compared, in_sync, running_hub, status_when
+from tests.sync.rig import compared, in_sync, linked, running_hub, status_when
 
 
 class Node:
@@ -62,15 +62,9 @@ class Node:
     async def linked(self, hub: Hub, ca_pem: str) -> AsyncIterator[None]:
         with self.db.transaction() as tx:  # else the state of an earlier session is taken for that of this one
             write_status(tx, state="offline", at_ms=0, hub_url=url_of(hub), hub_id=hub.hub_id)
-        stop = asyncio.Event()
-        dialling = Dialling((url_of(hub),), device_keys=DeviceKeys(self.key), hub_id=hub.hub_id, ca_pem=ca_pem)
-        uplink = Uplink(self.db, dialling=dialling, name=self.folder.name, agent="test", random=lambda: 0.001)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(uplink.run(stop))
-            try:
-                yield
-            finally:
-                stop.set()
+        dialling = Dialling((url_of(hub),), device_keys=DeviceKeys(self.key), hub_id=hub.hub_id, trust=Trust(ca_pem))
+        async with linked(self.db, dialling, self.folder.name):
+            yield
 
 
 def url_of(hub: Hub) -> str:
