@@ -24,7 +24,7 @@ from app.services.supervisor import Service
 from app.tui.appearance import Appearance, Themes
 from app.tui.clipboard import keep_copy
 from app.tui.ending import end_with_the_terminal
-from app.tui.places import PLACES, Location, noun, place, tab_bar
+from app.tui.places import PLACES, Location, noun, place
 from app.tui.too_small import MIN_HEIGHT, MIN_WIDTH, TooSmall
 from app.tui.view import READ_ONLY, View
 from app.views.link import link_line
@@ -173,10 +173,6 @@ class SpokeApp(App[None]):
     def when(self, at_ms: float | None) -> str:
         """A moment in the format that the person chose."""
         return when(at_ms, self.now_ms(), self.time_format, self._zone)
-
-    def tabs(self, lit: str | None, width: int) -> str:
-        """The tab bar."""
-        return tab_bar(lit, width, hub=self.hub)
 
     def why_not_operate(self) -> str | None:
         """Why nothing can be changed from here; None when it can."""

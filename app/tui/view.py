@@ -9,17 +9,19 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.cells import cell_len
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.css.query import NoMatches
-from textual.events import Resize
+from textual.events import Click, Resize
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from app.tui.line_input import LineInput
 from app.tui.lines.line_list import LineList
+from app.tui.places import tab_at, tab_bar
 from app.tui.verbs import shown_keys, verbs_of
 from app.views.filter import Filter, parse_filter
 from app.views.text import clip, fit, safe
@@ -124,7 +126,7 @@ class View(Screen[None]):
         if cell_len(left) + cell_len(right) + 1 > width:  # the word alone; the overview and `:sync` have the rest
             right = clip(app.link_text.partition(" · ")[0], width - LEAST_TITLE) + " "
         self.say("title", app.plain(fit(left, width - cell_len(right)) + right))
-        self.say("tabs", app.plain(app.tabs(self.place, width)))
+        self.say("tabs", app.plain(tab_bar(self.place, width, hub=app.hub)))
         self.say("keys", app.plain(fit(" " + "  ".join(self.hints(width)), width)))
 
     def hints(self, width: int) -> Iterator[str]:
@@ -181,6 +183,13 @@ class View(Screen[None]):
     def on_resize(self, event: Resize) -> None:
         """Another width: the frame is laid out anew."""
         self.paint_frame()
+
+    @on(Click, "#tabs")
+    def go_to_tab(self, event: Click) -> None:
+        """A click on a tab goes there."""
+        name = tab_at(event.x, self.place, self.size.width, hub=self.spoke.hub)
+        if name is not None:
+            self.spoke.action_go(name)
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
 
