@@ -9,7 +9,14 @@ from app.views.text import visible
 
 
 class LineInput(Input):
-    """Shows nothing that the terminal would obey, in ASCII alone where that is all it has; the value stays."""
+    """Shows nothing that the terminal would obey, in ASCII alone where that is all it has; the value stays.
+
+    Its cursor does not blink: that would send half a kilobyte a second while nothing happens.
+    """
+
+    def on_mount(self) -> None:
+        """Stop what Textual's does."""
+        self.cursor_blink = False
 
     @property
     def _value(self) -> Text:
