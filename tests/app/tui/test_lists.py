@@ -10,11 +10,13 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.pilot import Pilot
 
 from app.tui.app import SpokeApp
+from app.tui.detail import Detail
 from app.tui.sessions import SessionsView
+from app.tui.streams import StreamView
 from app.tui.table_view import TableView
 from app.views.columns import Column
 from storage.engine import Database, Snapshot
-from tests.app.tui.conftest import app_on, frame, settle
+from tests.app.tui.conftest import app_on, frame, settle, until
 
 WIDTH = 80
 TOP = 3
@@ -189,3 +191,75 @@ async def test_the_title_of_the_sorted_column_is_reverse_video(
 def reversed_in_header(app: SpokeApp) -> list[str]:
     strip = app.screen._compositor.render_strips()[TOP - 1]
     return [segment.text for segment in strip if segment.style is not None and segment.style.reverse]
+
+
+# -- who reads is not disturbed ----------------------------------------------------------------------------------------
+
+
+async def test_a_paused_table_can_be_filtered_and_sorted_and_counts_what_the_filter_passes(filled: Database) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=(WIDTH, 24)) as pilot:
+        view = await opened(pilot, WordsView(["0 odd", "1 even", "2 odd"]))
+        await pilot.press("p")
+        view.words += ["3 even", "4 odd"]
+        await settle(pilot)
+        assert "words 3  paused · 2 new" in frame(app)
+        await pilot.press("slash", *"odd", "enter")
+        await settle(pilot)
+        assert list(view.table.rows) == ["0 odd", "2 odd"]
+        assert "words 2 of 3  paused · 1 new" in frame(app)
+        view.sort, view.descending = "n", True
+        view._sorted()
+        await settle(pilot)
+        assert list(view.table.rows) == ["2 odd", "0 odd"]
+        await pilot.press("p")
+        await settle(pilot)
+        assert list(view.table.rows) == ["4 odd", "2 odd", "0 odd"]
+
+
+async def test_a_paused_list_of_other_jobs_is_read_anew_and_held_from_then_on(filled: Database) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=(WIDTH, 24)) as pilot:
+        view = await opened(pilot, WordsView(words(3)))
+        await pilot.press("p")
+        view.words = words(4)
+        await settle(pilot)
+        assert len(view.table.rows) == 3
+        view.heading = lambda: "other words"  # type: ignore[method-assign]
+        await settle(pilot)
+        assert len(view.table.rows) == 4
+        view.words = words(5)
+        await settle(pilot)
+        assert "other words 4  paused · 1 new" in frame(app)
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["follows", "paused"])
+async def test_a_list_rests_while_an_event_of_it_is_read(filled: Database, paused: bool) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=(WIDTH, 24)) as pilot:
+        app.open_noun("stream", "call-protocol")
+        await settle(pilot)
+        view = app.screen
+        assert isinstance(view, StreamView)
+        if paused:
+            await pilot.press("p")
+            await settle(pilot)
+        before = view.table.selected
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail))
+        await settle(pilot)
+        assert "paused" not in frame(app)  # nothing is missed
+        for name in ("n1", "n2"):
+            filled.stream("call-protocol").publish({"type": "call.aborted", "requestId": name})
+        await settle(pilot)
+        assert frame(app).endswith("list paused · 2 new")
+        assert view.table.selected == before
+        await pilot.press("escape")
+        await settle(pilot)
+        if paused:  # what a person paused stays so
+            assert "paused · 2 new" in frame(app)
+            assert view.table.selected == before
+        else:
+            assert "following" in frame(app)
+            assert view.table.selected is not None
+            assert view.table.selected.event.payload["requestId"] == "n2"
