@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.text import Text
+from textual.reactive import reactive
 from textual.widgets import Input
 
 from app.views.text import visible
@@ -14,9 +15,7 @@ class LineInput(Input):
     Its cursor does not blink: that would send half a kilobyte a second while nothing happens.
     """
 
-    def on_mount(self) -> None:
-        """Stop what Textual's does."""
-        self.cursor_blink = False
+    cursor_blink = reactive(False, init=False)
 
     @property
     def _value(self) -> Text:

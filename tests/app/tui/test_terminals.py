@@ -159,15 +159,20 @@ def test_a_signal_ends_it_and_gives_the_terminal_back(start: Callable[..., Tui],
     assert b"Traceback" not in tui.seen
 
 
-@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
-def test_no_colour_is_sent(start: Callable[..., Tui], variables: dict[str, str]) -> None:
-    tui = start(**variables)
+def everywhere(tui: Tui) -> None:
+    """Once to every place and to the help."""
     tui.wait("overview", "quit")
     for key in "234567890?":
         tui.keys(key)
         tui.read()
     tui.keys("\x1b")
     tui.read()
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
+def test_no_colour_is_sent(start: Callable[..., Tui], variables: dict[str, str]) -> None:
+    tui = start(**variables)
+    everywhere(tui)
     tui.process.terminate()
     assert tui.ended() == 0
     assert coloured(tui.seen) == set()
@@ -177,12 +182,7 @@ def test_no_colour_is_sent(start: Callable[..., Tui], variables: dict[str, str])
 def test_a_terminal_of_16_colours_is_sent_no_others(start: Callable[..., Tui], variables: dict[str, str]) -> None:
     """On every place, in the help and the palette."""
     tui = start(**variables)
-    tui.wait("overview", "quit")
-    for key in "234567890?":
-        tui.keys(key)
-        tui.read()
-    tui.keys("\x1b")
-    tui.read()
+    everywhere(tui)
     tui.keys(":")
     tui.wait("what to do")
     tui.keys("theme ")
