@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
@@ -22,13 +21,14 @@ from textual.notifications import SeverityLevel
 
 from app.services.supervisor import Service
 from app.tui.appearance import Appearance, Themes
-from app.tui.clipboard import keep_copy
+from app.tui.clipboard import Clipboard
 from app.tui.ending import end_with_the_terminal
-from app.tui.places import PLACES, Location, noun, place, tab_bar
+from app.tui.places import PLACES, Location, noun, place
+from app.tui.suspending import why_not_suspend
 from app.tui.too_small import MIN_HEIGHT, MIN_WIDTH, TooSmall
 from app.tui.view import READ_ONLY, View
 from app.views.link import link_line
-from app.views.text import count, safe
+from app.views.text import safe
 from app.views.times import FORMATS, TimeFormat, when
 from storage.engine import ClosedError, Database, EngineError, ReadOnlyError
 from sync.spoke.status import read_status
@@ -142,6 +142,7 @@ class SpokeApp(App[None]):
         self._daemon_running = daemon_running
         self._operate = operate
         self._themes = Themes(self, appearance)
+        self._copies = Clipboard(self)
         self._repaint_s = repaint_s
         self._dirty = asyncio.Event()
         self._shown = asyncio.Condition()
@@ -174,10 +175,6 @@ class SpokeApp(App[None]):
         """A moment in the format that the person chose."""
         return when(at_ms, self.now_ms(), self.time_format, self._zone)
 
-    def tabs(self, lit: str | None, width: int) -> str:
-        """The tab bar."""
-        return tab_bar(lit, width, hub=self.hub)
-
     def why_not_operate(self) -> str | None:
         """Why nothing can be changed from here; None when it can."""
         if self.read_only:
@@ -199,13 +196,8 @@ class SpokeApp(App[None]):
             self.reload()
 
     def copy(self, text: str, *, secret: bool = False) -> None:
-        """Copy by OSC-52, which works over ssh; a file keeps it for terminals that do not know that, but no secret."""
-        if not text:
-            self.notify("nothing to copy: the list is empty")
-            return
-        self.copy_to_clipboard(text)
-        kept = "; a secret is kept in no file" if secret else keep_copy(text, os.environ)
-        self.notify(f"copied {count(len(text))} characters{kept}")
+        """Give a text to the terminal's clipboard; a file keeps it too, but no secret."""
+        self._copies.copy(text, secret=secret)
 
     async def write_file(self, path: Path, make: Callable[[], str]) -> None:
         """Make a text and write it to a new file, off the event loop; says where, or why not."""
@@ -412,6 +404,13 @@ class SpokeApp(App[None]):
     def action_repaint(self) -> None:
         """Paint everything anew: another program wrote over the terminal."""
         self.refresh(repaint=True, layout=True)
+
+    def action_suspend_process(self) -> None:
+        """Stop, where a shell waits that can wake us up again; Textual paints the whole screen then."""
+        if reason := why_not_suspend():
+            self.notify(f"suspend: {reason}", severity="warning")
+        else:
+            super().action_suspend_process()
 
     def action_use_theme(self, name: str) -> None:
         """Another theme, until the end; `[ui] theme` makes it stay."""

@@ -34,6 +34,8 @@ class Entry:
     action: str
     owner: DOMNode | None
     reason: str | None = None
+    theme: str | None = None
+    """What it would look like, shown while the cursor is on it."""
 
 
 class Palette(ModalScreen[Entry | None]):
@@ -57,6 +59,8 @@ class Palette(ModalScreen[Entry | None]):
         self._typed = typed
         self._entries = entries(about)
         self._names: dict[str, list[str]] = {}
+        self._theme = about.app.theme
+        """The one to go back to, when others were only looked at."""
 
     def compose(self) -> ComposeResult:
         """The line, its help, the entries."""
@@ -86,8 +90,9 @@ class Palette(ModalScreen[Entry | None]):
         lines = self.query_one(LineList)
         rows = self._matching(typed.lstrip(":"))
         lines.show(rows)
-        lines.move_to(0)
+        lines.move_to(next((place for place, row in enumerate(rows) if row.theme == self._theme), 0))
         lines.styles.height = max(1, min(16, len(rows)))
+        self._preview()
 
     def _matching(self, typed: str) -> list[Entry]:
         word, space, argument = typed.partition(" ")
@@ -97,9 +102,22 @@ class Palette(ModalScreen[Entry | None]):
             return [Entry(f"{word} {name}", "", f"open_noun({word!r}, {name!r})", self.app) for name in names[:200]]
         if word == "theme" and space:
             names = near(argument, sorted(self.app.available_themes))
-            return [Entry(f"theme {name}", "", f"use_theme({name!r})", self.app) for name in names]
+            return [Entry(f"theme {name}", "", f"use_theme({name!r})", self.app, theme=name) for name in names]
         by_text = {entry.text: entry for entry in reversed(self._entries)}
         return [by_text[text] for text in near(typed, list(dict.fromkeys(entry.text for entry in self._entries)))]
+
+    def _preview(self) -> None:
+        """Wear the theme under the cursor, and without one that which was worn before."""
+        row = self.query_one(LineList).selected
+        self.app.theme = (row.theme if row is not None else None) or self._theme
+
+    def on_line_list_moved(self) -> None:
+        """Another entry, by key or by mouse."""
+        self._preview()
+
+    def on_unmount(self) -> None:
+        """A theme that was not chosen was only looked at."""
+        self.app.theme = self._theme
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Narrow as it is typed."""
@@ -133,6 +151,7 @@ class Palette(ModalScreen[Entry | None]):
         elif entry.action == "":
             self.action_complete()
         else:
+            self._theme = entry.theme or self._theme
             self.dismiss(entry)
 
 

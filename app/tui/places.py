@@ -105,11 +105,24 @@ def noun(name: str) -> Noun | None:
 
 def tab_bar(lit: str | None, width: int, *, hub: bool) -> str:
     """The tabs, the one that is shown in brackets; where not all fit, the others have their first letters alone."""
+    return "".join(text for _, text in _tabs(lit, width, hub=hub))
+
+
+def tab_at(x: int, lit: str | None, width: int, *, hub: bool) -> str | None:
+    """The place whose tab is in a cell of the tab bar; None: no tab is there."""
+    for one, text in _tabs(lit, width, hub=hub):
+        if 0 <= x < len(text):
+            return one.name
+        x -= len(text)
+    return None
+
+
+def _tabs(lit: str | None, width: int, *, hub: bool) -> list[tuple[Place, str]]:
     shown = [one for one in PLACES if hub or not one.hub]
-    full = "".join(f"[{_tab(one)}]" if one.name == lit else f" {_tab(one)} " for one in shown)
-    if len(full) <= width:
+    full = [(one, f"[{_tab(one)}]" if one.name == lit else f" {_tab(one)} ") for one in shown]
+    if sum(len(text) for _, text in full) <= width:
         return full
-    return "".join(f"[{_tab(one)}]" if one.name == lit else f" {_tab(one)[: 2 + SHORT]}" for one in shown)
+    return [(one, f"[{_tab(one)}]" if one.name == lit else f" {_tab(one)[: 2 + SHORT]}") for one in shown]
 
 
 def _tab(one: Place) -> str:

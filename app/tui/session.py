@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,15 +15,17 @@ from textual.containers import Container
 
 from app.tui.detail import Detail
 from app.tui.lines.line_list import LineList
+from app.tui.pause import Pause
 from app.tui.prompts import Ask, Choose
 from app.tui.session_lists import NO_CALLS, NO_MESSAGES, Calls, Pane, Said
+from app.tui.session_read import Loaded, searched
 from app.tui.view import View
 from app.views.call_detail import Fact, facts, read_detail
 from app.views.calls import Call, CallReader, call_attributes
 from app.views.filter import Filter
-from app.views.messages import Line, Message, conversation, read_messages
+from app.views.messages import Line, conversation, read_messages
 from app.views.report import state_line
-from app.views.sessions import SessionRow, read_session
+from app.views.sessions import read_session
 from app.views.waterfall import (
     CallTree,
     Row,
@@ -45,21 +46,6 @@ WIDE = 120
 NO_MATCH = ("", "  No call matches the filter. Esc clears it.")
 
 
-@dataclass(slots=True)
-class Loaded:
-    """What was read last; made on a reader thread."""
-
-    session: SessionRow
-    tree: CallTree
-    newest: str | None
-    """The call that began last."""
-    base: Sequence[int] | None = None
-    critical: frozenset[str] = frozenset()
-    messages: dict[str, Message] = field(default_factory=dict)
-    lines: Sequence[Line] = ()
-    facts: Sequence[Fact] = ()
-
-
 class SessionView(View):
     """A row a call: state, tree and name, duration, bar; or the conversation. Beside it, if wanted, one call."""
 
@@ -76,6 +62,7 @@ class SessionView(View):
         Binding("left,h", "shut", "fold, or go to the caller", show=False, id="session.shut"),
         Binding("right,l", "unfold", "unfold, or go into it", show=False, id="session.unfold"),
         Binding("z", "fold_all", "unfold all, or fold all", show=False, id="session.fold_all"),
+        Binding("p", "pause", "pause", show=False, id="session.pause"),
         Binding("x", "tail", "follow the newest call", show=False, id="session.tail"),
         Binding("w", "export", "write to a file", show=False, id="session.export"),
         Binding("Y", "copy_json", "copy the call as JSON", show=False, id="session.copy_json"),
@@ -101,6 +88,7 @@ class SessionView(View):
         self._window: Window | None = None
         self._talking = self._detailed = self._critical = self._tailing = False
         self._go_to_call: str | None = None
+        self._pause = Pause()
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
@@ -143,24 +131,29 @@ class SessionView(View):
         """Read what changed, lay it out on the reader thread, show it."""
         width = self._list.text_width
         pane = max(20, (self.query_one(Pane).size.width or self.size.width) - 2)
-        wanted, call, now_ms = self.wanted, self.calls.call, self.spoke.now_ms()
+        wanted, call, now_ms, held = self.wanted, self.calls.call, self.spoke.now_ms(), self._pause.held
         self._loaded = await self.spoke.db.read(
-            lambda snapshot: self._read(snapshot, wanted, call, now_ms, width, pane)
+            lambda snapshot: self._read(snapshot, wanted, call, now_ms, width, pane, held=held)
         )
+        self._pause.new = self._loaded.new
         self._present()
 
     def _read(
-        self, snapshot: Snapshot, wanted: Filter, call: Call | None, now_ms: int, width: int, pane: int
+        self, snapshot: Snapshot, wanted: Filter, call: Call | None, now_ms: int, width: int, pane: int, *, held: bool
     ) -> Loaded:
         before, ascii_only = self._loaded, self.spoke.ascii_only
-        session, calls = read_session(snapshot, self._session_id), self._reader.read(snapshot)
-        if calls is None and before is not None:
+        session, changed = read_session(snapshot, self._session_id), self._reader.read(snapshot) is not None
+        calls: Sequence[Call] = self._reader.calls
+        if held and before is not None:  # what is known goes on, no row is put between
+            calls = [call for call in calls if call.request_id in before.tree.positions]
+        if before is not None and not changed and len(calls) == len(before.tree.calls):
             found = Loaded(session, before.tree, before.newest)
         else:
-            found = Loaded(session, call_tree(calls or ()), calls[-1].request_id if calls else None)
+            found = Loaded(session, call_tree(list(calls)), calls[-1].request_id if calls else None)
+        found.new = len(self._reader.calls) - len(calls)
         tree = found.tree
         if wanted and not self._talking:
-            found.base = matching(tree, lambda one: wanted.matches(*_searched(one, wanted)))
+            found.base = matching(tree, lambda one: wanted.matches(*searched(one, wanted)))
         if self._critical:
             found.critical = critical_path(tree, now_ms)
         if self._talking:
@@ -187,7 +180,7 @@ class SessionView(View):
         calls = self.calls
         calls.corner = self._corner(loaded)
         calls.show_fall(fall, empty=NO_MATCH if tree.calls and self.filter_text else NO_CALLS)
-        goal = self._go_to_call or (loaded.newest if self._tailing else None)
+        goal = self._go_to_call or (loaded.newest if self._tailing and not self._pause.held else None)
         if goal is not None and goal in tree.positions:
             self._reveal(tree.positions[goal])
         self._go_to_call = None
@@ -199,7 +192,12 @@ class SessionView(View):
 
     def _corner(self, loaded: Loaded) -> str:
         """Above the names: what is on, else what the session is called."""
-        modes = {"zoomed": self._window is not None, "following": self._tailing, "* critical path": self._critical}
+        modes = {
+            self._pause.words(): bool(self._pause.words()),
+            "zoomed": self._window is not None,
+            "following": self._tailing and not self._pause.held,
+            "* critical path": self._critical,
+        }
         return ", ".join(mode for mode, on in modes.items() if on) or loaded.session.title
 
     @property
@@ -354,8 +352,9 @@ class SessionView(View):
             self.said.go_to(lambda one: one.call_id == before.request_id)
 
     def action_pane(self) -> None:
-        """Show or hide everything about the call under the cursor."""
+        """Show or hide everything about the call under the cursor; new calls wait until it is hidden."""
         self._detailed = not self._detailed
+        self._pause.read(self._detailed)
         self.query_one(Pane).display = self._detailed
         self._list.focus()
         self.call_after_refresh(self.spoke.reload)
@@ -366,9 +365,16 @@ class SessionView(View):
         return "the session has ended" if ended and not self._tailing else None
 
     def action_tail(self) -> None:
-        """Keep the cursor on the newest call, or stop doing so."""
+        """Keep the cursor on the newest call, whoever held the list, or stop doing so."""
         self._tailing = not self._tailing
-        self._present()
+        if self._tailing:
+            self._pause.go_on()
+        self.spoke.reload()
+
+    def action_pause(self) -> None:
+        """Hold new calls back, or let them come, also beside what is read."""
+        self._pause.toggle()
+        self.spoke.reload()
 
     async def on_line_list_chosen(self, message: LineList.Chosen) -> None:
         """Everything about a call; all of a message; the call that a line of the pane names."""
@@ -426,20 +432,6 @@ class SessionView(View):
                 return form.render(read_trace(snapshot, self._session_id, self.spoke.now_ms()))
 
         await self.spoke.write_file(Path(chosen), make)
-
-
-def _searched(call: Call, wanted: Filter) -> tuple[str, dict[str, object]]:
-    """What a filter looks at: a line of text, and fields where the filter names some."""
-    line = f"{call.operation_id} {call.status} {call.error or ''} {call.request_id}"
-    if all(term.field is None for term in wanted.terms):
-        return line, {}
-    return line, {
-        "op": call.operation_id,
-        "state": call.status,
-        "took": call.duration_ms,
-        "error": call.error,
-        "id": call.request_id,
-    }
 
 
 def _why_not_there(name: str) -> str | None:

@@ -14,10 +14,12 @@ from textual.binding import Binding, BindingType
 
 from app.tui.lines.line_list import PLAIN, LineList
 from app.tui.lines.table import Table
+from app.tui.pause import Pause
 from app.tui.prompts import Ask, Choose
 from app.tui.view import View
 from app.views.camel import camel
 from app.views.columns import Column, arrange, export
+from app.views.filter import Filter
 from app.views.text import count
 from storage.engine import Snapshot
 
@@ -51,9 +53,10 @@ class TableView(View, Generic[T]):
         super().__init__()
         self.sort: str | None = None
         self.descending = False
-        self.paused = False
-        self._total = 0
-        self._held_back = 0
+        self.pause = Pause()
+        self._read: Sequence[T] = ()
+        """What was read last, before filter and order: they work on it while the list is paused."""
+        self._about = ""
         self._last_mark: object | None = None
 
     # -- what subclasses give ------------------------------------------------------------------------------------------
@@ -118,31 +121,43 @@ class TableView(View, Generic[T]):
         return tuple(column.name for column in self.columns)
 
     async def load(self) -> None:
-        """Read, filter and sort on a reader thread, then show."""
-        wanted, sort, descending = self.wanted, self.sort, self.descending
+        """Read, filter and sort on a reader thread, then show; while it is paused, the rows that were there."""
+        about = self.heading()  # jobs of another state, entries of another level: another list, held from now on
+        held = self._read if self.pause.held and about == self._about else None
+        sort, descending, wanted = self.sort, self.descending, self.wanted
 
-        def read(snapshot: Snapshot) -> tuple[int, list[T]]:
-            rows = self.read(snapshot)
+        def read(snapshot: Snapshot) -> tuple[Sequence[T], list[T], int]:
+            fresh = self.read(snapshot)
+            rows = fresh if held is None else held
             shown = arrange(rows, self.columns, wanted, sort, descending=descending, more=self.searched)
-            return len(rows), shown
+            return rows, shown, 0 if held is None else self._beyond(held, fresh, wanted)
 
-        total, rows = await self.spoke.db.read(read)
-        if self.paused:
-            self._held_back = max(0, total - self._total)
-        else:
-            self._total, self._held_back = total, 0
-            no_match = ("", f"  No {self.noun} matches the filter. Esc clears it.")
-            self.table.show(rows, empty=no_match if total else self.empty)
+        self._read, rows, self.pause.new = await self.spoke.db.read(read)
+        self._about = about
+        no_match = ("", f"  No {self.noun} matches the filter. Esc clears it.")
+        self.table.show(rows, empty=no_match if self._read else self.empty)
         self.set_title(self.counts())
+
+    async def held_back(self) -> int:
+        """Rows that came since the list was shown, of those that the filter passes."""
+        held, wanted = self._read, self.wanted
+        return await self.spoke.db.read(lambda snapshot: self._beyond(held, self.read(snapshot), wanted))
+
+    def _beyond(self, held: Sequence[T], fresh: Sequence[T], wanted: Filter) -> int:
+        known = {self.key(row) for row in held}
+        new = [row for row in fresh if self.key(row) not in known]
+        return len(arrange(new, self.columns, wanted, None, more=self.searched))
 
     def counts(self) -> str:
         """What the first line says: how many rows, marks, whether it is paused or follows."""
         shown = len(self.table.rows)
-        text = f"{self.heading()} {count(shown)}" + (f" of {count(self._total)}" if shown != self._total else "")
+        text = f"{self.heading()} {count(shown)}" + (
+            f" of {count(len(self._read))}" if shown != len(self._read) else ""
+        )
         if self.table.marks:
             text += f", {count(len(self.table.marks))} marked"
-        if self.paused:
-            text += "  paused" + (f" · {count(self._held_back)} new" if self._held_back else "")
+        if self.pause.held:
+            text += f"  {self.pause.words()}"
         elif self.follows:
             below = self.table.below
             text += "  following" if self.table.follow else f"  ↓ {count(below)} newer" if below else ""
@@ -218,7 +233,7 @@ class TableView(View, Generic[T]):
 
     def action_pause(self) -> None:
         """Freeze the list, or let it go on."""
-        self.paused = not self.paused
+        self.pause.toggle()
         self.spoke.reload()
 
     def action_follow(self) -> None:

@@ -9,20 +9,22 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.cells import cell_len
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.css.query import NoMatches
-from textual.events import Resize
+from textual.events import Click, Resize
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from app.tui.line_input import LineInput
 from app.tui.lines.line_list import LineList
+from app.tui.places import tab_at, tab_bar
 from app.tui.verbs import shown_keys, verbs_of
 from app.views.filter import Filter, parse_filter
-from app.views.text import clip, fit, safe
+from app.views.text import clip, count, fit, safe
 from storage.engine import EngineError
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class View(Screen[None]):
         super().__init__()
         self.filter_text = ""
         self.crumb = ""
+        self._aside = ""
         self._said: dict[str, str] = {}
         self._typing: Timer | None = None
 
@@ -124,8 +127,10 @@ class View(Screen[None]):
         if cell_len(left) + cell_len(right) + 1 > width:  # the word alone; the overview and `:sync` have the rest
             right = clip(app.link_text.partition(" · ")[0], width - LEAST_TITLE) + " "
         self.say("title", app.plain(fit(left, width - cell_len(right)) + right))
-        self.say("tabs", app.plain(app.tabs(self.place, width)))
-        self.say("keys", app.plain(fit(" " + "  ".join(self.hints(width)), width)))
+        self.say("tabs", app.plain(tab_bar(self.place, width, hub=app.hub)))
+        aside = self._aside + " " if self._aside else ""
+        room = width - cell_len(aside)
+        self.say("keys", app.plain(fit(" " + "  ".join(self.hints(room)), room) + aside))
 
     def hints(self, width: int) -> Iterator[str]:
         """The keys that matter here, as many as fit: those of the list, of the screen, of the application."""
@@ -150,6 +155,7 @@ class View(Screen[None]):
         slow = self.set_timer(LOADING_S, lambda: self.add_class("loading"))
         try:
             await self.load()
+            self._aside = await self._said_of_below()
         except (EngineError, OSError) as error:
             self.show_error(error)
         except NoMatches:
@@ -162,6 +168,19 @@ class View(Screen[None]):
         finally:
             slow.stop()
             self.remove_class("loading")
+
+    async def held_back(self) -> int:
+        """How many rows came since they were shown; asked while a text that was opened from here is read."""
+        return 0
+
+    async def _said_of_below(self) -> str:
+        """Whether the list holds rows back that this text was opened from: it rests until this is closed."""
+        from app.tui.detail import Detail
+
+        stack = self.app.screen_stack
+        below = stack[stack.index(self) - 1] if isinstance(self, Detail) and self in stack else None
+        new = await below.held_back() if isinstance(below, View) else 0
+        return f"list paused · {count(new)} new" if new else ""
 
     def show_error(self, error: EngineError | OSError) -> None:
         """Say what happened, why, what to do and where to look."""
@@ -181,6 +200,13 @@ class View(Screen[None]):
     def on_resize(self, event: Resize) -> None:
         """Another width: the frame is laid out anew."""
         self.paint_frame()
+
+    @on(Click, "#tabs")
+    def go_to_tab(self, event: Click) -> None:
+        """A click on a tab goes there."""
+        name = tab_at(event.x, self.place, self.size.width, hub=self.spoke.hub)
+        if name is not None:
+            self.spoke.action_go(name)
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
 

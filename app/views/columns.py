@@ -66,6 +66,17 @@ class Layout(Generic[T]):
             cells.append(title.rjust(width) if column.right else fit(title, width))
         return fit(" ".join(cells), self.width)
 
+    def sorted_cells(self, sort: str | None) -> tuple[int, int] | None:
+        """Where the sorted column's title with its arrow begins and ends in `header`; None: it is not shown."""
+        begin = 0
+        for column, width in zip(self.columns, self.widths, strict=True):
+            if column.name == sort:
+                taken = min(cell_len(column.title) + 1, width)
+                left = begin + (width - taken if column.right else 0)
+                return left, min(left + taken, self.width)
+            begin += width + 1
+        return None
+
     def line(self, row: T, *, ascii_only: bool = False) -> str:
         """A row in exactly `width` cells."""
         ellipsis = "~" if ascii_only else "…"

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.events import Click
+from textual.events import Click, MouseEvent, MouseScrollDown, MouseScrollUp
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from app.views.text import fit, safe
 
@@ -28,6 +29,8 @@ T = TypeVar("T")
 CURSOR = Style(reverse=True)
 HEADER = Style(bold=True)
 PLAIN = Style()
+WHEEL = 3
+"""Lines that a notch of the mouse wheel moves by."""
 
 
 class LineList(ScrollView, Generic[T], can_focus=True):
@@ -236,10 +239,12 @@ class LineList(ScrollView, Generic[T], can_focus=True):
         return self._height * 2 // 3 if self.follow and getattr(self.app, "sparing", False) else 0
 
     def _measure(self) -> None:
-        lines = len(self._rows) + self._top + self._ahead
-        if self._ahead:  # another size paints everything: it grows a screen at a time
-            lines = -(-lines // self.size.height) * self.size.height
-        self.virtual_size = Size(self._width, lines)
+        size = Size(self._width, len(self._rows) + self._top + self._ahead)
+        if size != self.virtual_size:
+            self.set_reactive(Widget.virtual_size, size)  # assigning it would paint every line for a row that came
+            self._scroll_update(size)
+            if self.styles.auto_dimensions:
+                self.refresh(layout=True)
 
     def on_resize(self) -> None:
         """Widths changed: every line is drawn anew."""
@@ -305,3 +310,20 @@ class LineList(ScrollView, Generic[T], can_focus=True):
             self.action_choose()
         elif 0 <= y < len(self._rows):
             self.move_to(y)
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Some lines further."""
+        self._roll(event, WHEEL)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """Some lines back; like moving up it ends following."""
+        self.follow = False
+        self._roll(event, -WHEEL)
+
+    def _roll(self, event: MouseEvent, lines: int) -> None:
+        """The lines move, and the cursor only as far as it must to be seen: no key jumps back to where it was."""
+        event.stop()
+        event.prevent_default()
+        top = max(0, min(self.scroll_offset.y + lines, self.max_scroll_y))
+        self.scroll_to(y=top, animate=False, force=True, immediate=True)
+        self.move_to(max(top, min(self.cursor, top + self._height - 1)))

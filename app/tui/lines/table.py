@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from rich.style import Style
+from textual.strip import Strip
 
 from app.tui.lines.line_list import PLAIN, LineList
 from app.views.columns import Column, Layout, lay_out
 
 T = TypeVar("T")
+
+SORTED = Style(reverse=True)
 
 
 class Table(LineList[T]):
@@ -42,6 +45,17 @@ class Table(LineList[T]):
             return None
         self._lay_out(width)
         return self._laid.header(self.sort, descending=self.descending, ascii_only=self._ascii_only)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one visible line; the title of the sorted column is reverse video, which needs no colour."""
+        strip = super().render_line(y)
+        cells = self._laid.sorted_cells(self.sort) if y == 0 and self.rows else None
+        if cells is None:
+            return strip
+        left, right = (1 + cell for cell in cells)  # behind the column of the marks
+        return Strip.join(
+            [strip.crop(0, left), strip.crop(left, right).apply_style(SORTED), strip.crop(right, strip.cell_length)]
+        )
 
     def line_of(self, row: T, width: int) -> str:
         """The row's cells."""

@@ -9,6 +9,8 @@ from textual.color import Color
 
 from app.config import ConfigError
 from app.tui.appearance import HIGH_CONTRAST, Appearance, ThemeError, read_theme
+from app.tui.lines.line_list import LineList
+from app.tui.palette import Entry, Palette
 from storage.engine import Database
 from tests.app.tui.conftest import app_on, frame, settle
 
@@ -82,3 +84,54 @@ async def test_without_colour_no_colour_is_sent(filled: Database, monkeypatch: p
         for style in styles:
             for color in (style.color, style.bgcolor):
                 assert color is None or color.triplet is None or len(set(color.triplet)) == 1, style
+
+
+async def test_a_theme_is_seen_while_the_cursor_is_on_it_and_escape_goes_back(filled: Database) -> None:
+    app = app_on(filled, appearance=Appearance(theme="nord"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+
+        def below() -> object:
+            """The colours of the screen under the palette."""
+            strip = app.screen._compositor.render_strips()[-2]
+            return next(iter(strip)).style
+
+        before = below()
+        await pilot.press("colon", *"theme ")
+        await pilot.pause()
+        lines = app.screen.query_one(LineList)
+        assert theme_of(lines.selected) == app.theme == "nord"  # where one begins
+        await pilot.press("down")
+        await pilot.pause()
+        assert theme_of(lines.selected) == app.theme != "nord"
+        await settle(pilot)
+        assert below() != before
+        await pilot.press(*"dracula")
+        await pilot.pause()
+        assert app.theme == "dracula"
+        await pilot.press("ctrl+u")
+        await pilot.pause()
+        assert app.theme == "nord"  # the list is another one
+        await pilot.press(*"theme drac", "escape")
+        await settle(pilot)
+        assert app.theme == "nord"
+        assert below() == before
+        await pilot.press("colon", *"theme drac", "enter")
+        await settle(pilot)
+        assert app.theme == "dracula"
+        await pilot.press("colon", *"theme ")
+        await pilot.pause()
+        lines = app.screen.query_one(LineList)
+        wanted = theme_of(lines.rows[lines.scroll_offset.y + 1])
+        await pilot.click(LineList, offset=(10, 1))  # a click goes to it, another chooses it
+        await pilot.pause()
+        assert app.theme == wanted != "dracula"
+        await pilot.click(LineList, offset=(10, 1))
+        await settle(pilot)
+        assert not isinstance(app.screen, Palette)
+        assert app.theme == wanted
+
+
+def theme_of(entry: object) -> str | None:
+    assert isinstance(entry, Entry)
+    return entry.theme

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
+from app.tui import clipboard
 from app.tui.appearance import Appearance, binding_ids
 from app.tui.palette import Palette
 from app.tui.places import PLACES
@@ -185,7 +187,9 @@ async def test_the_palette_goes_to_a_thing_by_part_of_its_id(filled: Database) -
         await pilot.press("ctrl+p", *"session 5e55")
         await until(pilot, lambda: "session 5e551011-" in frame(app))
         await pilot.press("tab")
-        assert app.screen.query_one("#typed", Input).value == "session 5e551011-0000-4000-8000-000000000001"
+        typed = app.screen.query_one("#typed", Input)
+        assert typed.value == "session 5e551011-0000-4000-8000-000000000001"
+        assert not typed.cursor_blink  # a screen where nothing happens sends nothing
         await pilot.press("enter")
         await settle(pilot)
         assert "▸ 5e551011 ·" in frame(app)
@@ -221,6 +225,54 @@ async def test_copies_go_to_the_terminal_and_to_a_file(
         assert json.loads(app.clipboard)["id"] == "0ddba11"
         assert json.loads((tmp_path / "spoke-clip").read_text())["title"] == "宽字符 ‮evil"
         assert (tmp_path / "spoke-clip").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("set_to", ["off", "external", "on", None])
+async def test_tmux_that_passes_no_copies_on_is_told_of_once(
+    filled: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_to: str | None
+) -> None:
+    """A tmux of ours, which answers when it is let; None: it does not know."""
+    tmux = tmp_path / "tmux"
+    answer = f"echo {set_to}" if set_to else "exit 1"
+    tmux.write_text(
+        f"#!/bin/sh\necho $@ >> {tmp_path}/asked\n"
+        f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done\n{answer}\ntouch {tmp_path}/done\n"
+    )
+    tmux.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,1,0")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(clipboard, "TMUX_S", 60)
+    app = app_on(filled)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
+        await settle(pilot)
+        assert not (tmp_path / "asked").exists()  # nobody has copied yet
+        await pilot.press("y", "y")
+        await settle(pilot)  # it goes on while tmux thinks
+        assert said(app) == ["copied 7 characters"] * 2
+        (tmp_path / "go").touch()
+        workers = [worker for worker in app.workers if worker.group == "clipboard"]
+        await app.workers.wait_for_complete(workers)
+        await pilot.press("y")
+        await settle(pilot)
+        hints = [text for text in said(app) if "tmux" in text]
+        assert (tmp_path / "asked").read_text() == "show -gv set-clipboard\n"
+        assert len(hints) == (set_to != "on")
+        assert all("set -g set-clipboard on" in hint and (set_to or "may") in hint for hint in hints)
+
+
+def test_a_tmux_that_never_answers_or_is_not_there_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert clipboard.ask_tmux() is None
+    tmux = tmp_path / "tmux"
+    tmux.write_text("#!/bin/sh\nexec /bin/sleep 600\n")
+    tmux.chmod(0o700)
+    with monkeypatch.context() as patch:
+        patch.setattr(clipboard, "TMUX_S", 0.1)
+        assert clipboard.ask_tmux() is None
 
 
 async def test_a_list_is_written_to_a_file_that_is_not_there_yet(

@@ -241,6 +241,63 @@ async def test_the_pane_leads_to_other_calls(over: Database) -> None:
         assert view.calls.call.request_id == "c2"
 
 
+NEW = [began("n0", 7, "early", "c2"), began("n1", 8, "late", "c1")]
+"""One of them belongs above the call that runs."""
+
+
+async def test_no_row_moves_while_a_call_is_read_in_the_pane(running: Database) -> None:
+    async with showing(running, (140, 40)) as (app, pilot, view):
+        await press(pilot, "G", "d")
+        names = [row.call.request_id for row in view.calls.rows]
+        assert "paused" not in frame(app)  # nothing is held back
+        publish(running, *NEW, REST[0])
+        catch_up(running)
+        await settle(pilot)
+        assert "paused · 2 new" in frame(app)
+        assert [row.call.request_id for row in view.calls.rows] == names
+        assert view.calls.call is not None
+        assert (view.calls.call.request_id, view.calls.call.status) == ("c5", "completed")  # what is there goes on
+        await press(pilot, "p")  # let them come beside the pane
+        assert "paused" not in frame(app)
+        assert len(view.calls.rows) == len(names) + 2
+        assert view.calls.call.request_id == "c5"
+        await press(pilot, "d", "d")
+        publish(running, began("n2", 9, "later", "c1"))
+        catch_up(running)
+        await settle(pilot)
+        assert "paused · 1 new" in frame(app)
+        await press(pilot, "d")
+        assert "paused" not in frame(app)
+        assert len(view.calls.rows) == len(names) + 3
+
+
+async def test_what_a_person_paused_stays_so_and_who_follows_goes_on(running: Database) -> None:
+    async with showing(running) as (app, pilot, view):
+        await press(pilot, "p")
+        assert "paused" in frame(app)
+        publish(running, NEW[0])
+        catch_up(running)
+        await press(pilot, "d", "d")  # to read and to close ends no pause of his
+        assert "paused · 1 new" in frame(app)
+        await press(pilot, "p", "x", "d")
+        assert view.calls.call is not None
+        assert view.calls.call.request_id == "n0"
+        publish(running, NEW[1])
+        catch_up(running)
+        await settle(pilot)
+        assert view.calls.call.request_id == "n0"  # it is read
+        await press(pilot, "d")
+        assert view.calls.call.request_id == "n1"  # it goes on following
+        await press(pilot, "x", "d")
+        publish(running, began("n2", 9, "later", "c1"))
+        catch_up(running)
+        await settle(pilot)
+        assert "paused · 1 new" in frame(app)
+        await press(pilot, "x")  # asked to, it follows beside the pane too
+        assert "following" in frame(app)
+        assert view.calls.call.request_id == "n2"
+
+
 async def test_links_beside_the_tree_are_in_the_pane(over: Database) -> None:
     with over.transaction() as tx:
         tx.execute(

@@ -10,13 +10,14 @@ import pty
 import re
 import resource
 import select
+import shlex
 import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,13 +25,22 @@ import pytest
 from storage.tenants import open_tenant_database
 
 LIMIT_S = 60
+COMMAND = (sys.executable, "-m", "app", "tui")
 SIZES = [(20, 5), (250, 80), (80, 24), (59, 14), (60, 15), (119, 3), (5, 50), (120, 40)]
 
 
 class Tui:
-    """`spoke tui` on a pty of 80x24."""
+    """`spoke tui` on a pty of 80x24, or another command there."""
 
-    def __init__(self, folder: Path, *, control: bool = False, before: Callable[[], None] | None = None, **more: str):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        control: bool = False,
+        before: Callable[[], None] | None = None,
+        command: Sequence[str] = COMMAND,
+        **more: str,
+    ):
         self.data = folder / "data"
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("SPOKE_", "LC_"))}
         for name in ("NO_COLOR", "PYTHONUTF8", "COLORTERM", "SSH_TTY"):
@@ -47,7 +57,7 @@ class Tui:
                 before()
 
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app", "tui"],
+            command,
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -149,24 +159,83 @@ def test_a_signal_ends_it_and_gives_the_terminal_back(start: Callable[..., Tui],
     assert b"Traceback" not in tui.seen
 
 
-@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
-def test_no_colour_is_sent(start: Callable[..., Tui], variables: dict[str, str]) -> None:
-    tui = start(**variables)
+def everywhere(tui: Tui) -> None:
+    """Once to every place and to the help."""
     tui.wait("overview", "quit")
     for key in "234567890?":
         tui.keys(key)
         tui.read()
     tui.keys("\x1b")
     tui.read()
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
+def test_no_colour_is_sent(start: Callable[..., Tui], variables: dict[str, str]) -> None:
+    tui = start(**variables)
+    everywhere(tui)
     tui.process.terminate()
     assert tui.ended() == 0
-    colours = {
-        code
-        for sequence in re.findall(rb"\x1b\[([0-9;]*)m", tui.seen)
-        for code in sequence.split(b";")
-        if code and (30 <= int(code) <= 49 or 90 <= int(code) <= 107) and int(code) not in (39, 49)
-    }
-    assert colours == set()
+    assert coloured(tui.seen) == set()
+
+
+@pytest.mark.parametrize("variables", [{"TERM": "xterm-16color"}, {"TERM": "xterm"}], ids=["16color", "xterm"])
+def test_a_terminal_of_16_colours_is_sent_no_others(start: Callable[..., Tui], variables: dict[str, str]) -> None:
+    """On every place, in the help and the palette."""
+    tui = start(**variables)
+    everywhere(tui)
+    tui.keys(":")
+    tui.wait("what to do")
+    tui.keys("theme ")
+    tui.wait("atom-one-dark")
+    tui.process.terminate()
+    assert tui.ended() == 0
+    assert coloured(tui.seen) <= SIXTEEN
+    assert b";39;49m" in tui.seen  # the terminal's own two colours: what the ansi themes are for
+
+
+MOUSE = (1000, 1003, 1006)
+"""Modes in which a terminal tells of the mouse instead of selecting text with it."""
+SIXTEEN = {*range(30, 38), *range(40, 48), *range(90, 98), *range(100, 108)}
+
+
+def coloured(seen: bytes) -> set[int]:
+    """The codes of colours in what was sent, those of the terminal's own two (39, 49) left out."""
+    codes = {int(code) for sequence in re.findall(rb"\x1b\[([0-9;]*)m", seen) for code in sequence.split(b";") if code}
+    return {code for code in codes if (30 <= code <= 49 or 90 <= code <= 107) and code not in (39, 49)}
+
+
+def test_ctrl_z_goes_back_to_the_shell_and_fg_paints_everything(start: Callable[..., Tui]) -> None:
+    shell = start(command=("bash", "--norc", "--noprofile", "-i"), control=True, PS1="ready> ")
+    shell.wait("ready> ")
+    shell.keys(shlex.join(COMMAND) + "\n")
+    shell.wait("overview", "quit", *(f"\x1b[?{mode}h" for mode in MOUSE))
+    shell.seen = b""
+    shell.keys("\x1a")
+    shell.wait("Stopped", "ready> ")
+    given_back, _, _ = shell.seen.partition(b"Stopped")
+    for sequence in ("\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?2004l"):  # screen, cursor, mouse, pasting
+        assert sequence.encode() in given_back
+    shell.keys("echo it is $((40 + 2))\n")
+    shell.wait("it is 42")
+    shell.seen = b""
+    shell.keys("fg\n")
+    shell.wait("\x1b[?1049h", "overview", "[1 Overview]", "No sessions yet", "quit")
+    shell.keys("2")
+    shell.wait("[2 Sessions]")
+    shell.keys("q")
+    shell.wait("ready> ")
+    shell.keys("exit $?\n")
+    assert shell.ended() == 0
+
+
+def test_without_the_mouse_the_terminal_keeps_it_and_ctrl_z_needs_a_shell(start: Callable[..., Tui]) -> None:
+    tui = start(control=True, SPOKE_UI__MOUSE="false")
+    tui.wait("overview", "quit")
+    assert not any(f"\x1b[?{mode}h".encode() in tui.seen for mode in MOUSE)
+    tui.keys("\x1a")
+    tui.wait("no shell waits here")
+    tui.keys("q")
+    assert tui.ended() == 0
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "de_DE.ISO-8859-1"])
@@ -181,7 +250,7 @@ def test_a_locale_without_utf_8(start: Callable[..., Tui], locale: str) -> None:
 
 def test_without_a_terminal_it_says_what_to_use_instead(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "app", "tui"],
+        COMMAND,
         env={**os.environ, "SPOKE_DATA_DIR": str(tmp_path / "data")},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -62,6 +62,18 @@ def test_the_sorted_column_is_marked_by_an_arrow() -> None:
     assert "SIZE^" in laid.header("size", ascii_only=True)
 
 
+@given(st.sampled_from(["name", "size", "twice"]), st.integers(1, 60))
+def test_the_cells_of_the_sorted_title_are_where_the_header_has_them(sort: str, width: int) -> None:
+    laid = lay_out(COLUMNS, width)
+    cells, header = laid.sorted_cells(sort), laid.header(sort, descending=True)
+    if sort not in [column.name for column in laid.columns]:
+        assert cells is None
+    elif width > 8:  # below it the arrow itself is cut
+        assert cells is not None
+        assert header[slice(*cells)] == f"{sort.upper()}▼"
+    assert laid.sorted_cells(None) is None
+
+
 def test_a_filter_sees_the_columns_their_values_and_what_the_screen_adds() -> None:
     rows = [Thing("a", 5), Thing("b", 50)]
 
