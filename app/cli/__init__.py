@@ -56,6 +56,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("app.cli.completion:completion", "Completion for bash, zsh and fish."),
     "man": ("app.cli.man:man", "The manual page."),
     "spec": ("app.cli.spec:spec", "Every command, option and exit code, for programs."),
+    "version": ("app.cli.version:version", "What this program is made of."),
     "selftest": ("app.cli.selftest:selftest", ""),
 }
 _HIDDEN = frozenset({"selftest"})
