@@ -25,7 +25,7 @@ def status(context: Context, as_json: bool) -> None:
 
     from app.views.hub import hub_lines, read_hub
 
-    found = read_hub(hub_directory(context))
+    found = read_hub(hub_directory(context), read_only=context.read_only)
     if as_json:
         print_json({**camel(found), "restored": to_builtins(found.restored)})
         return
@@ -47,7 +47,7 @@ def spokes(context: Context, as_json: bool) -> None:
     """
     from app.views.hub import list_spokes
 
-    found = list_spokes(hub_directory(context))
+    found = list_spokes(hub_directory(context), read_only=context.read_only)
     if as_json:
         print_json(camel(found))
         return
@@ -83,7 +83,7 @@ def gaps(context: Context, as_json: bool) -> None:
     """
     from app.views.hub import list_gaps
 
-    found = list_gaps(hub_directory(context))
+    found = list_gaps(hub_directory(context), read_only=context.read_only)
     if as_json:
         print_json(camel(found))
         return
@@ -111,7 +111,7 @@ def rejected(context: Context, as_json: bool) -> None:
     """
     from app.views.hub import list_quarantined
 
-    found = list_quarantined(hub_directory(context))
+    found = list_quarantined(hub_directory(context), read_only=context.read_only)
     if as_json:
         print_json(camel(found))
         return

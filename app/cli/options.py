@@ -1,4 +1,4 @@
-"""What every command understands: --color, --quiet, --no-input. They are given to a command when it is loaded."""
+"""What every command understands: --color, --quiet, --no-input, --read-only; given to a command when it is loaded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 _QUIET = "spoke.quiet"
 _NO_INPUT = "spoke.no_input"
+_READ_ONLY = "spoke.read_only"
 
 COLOR = ("auto", "always", "never")
 
@@ -25,6 +26,29 @@ def _set_color(ctx: click.Context, _: click.Parameter, value: str | None) -> Non
 def _set(name: str, ctx: click.Context, value: bool) -> None:
     if value:
         ctx.meta[name] = True  # shared by all contexts of one invocation
+
+
+def say_read_only(ctx: click.Context, value: bool) -> None:
+    """For a command that has a --read-only of its own."""
+    _set(_READ_ONLY, ctx, value)
+
+
+def _set_read_only(ctx: click.Context, value: bool) -> None:
+    """Also refuses a command whose contract says that it changes something, before any of it runs."""
+    _set(_READ_ONLY, ctx, value)
+    if not ctx.meta.get(_READ_ONLY) or isinstance(ctx.command, click.Group):
+        return
+    from app.cli.contract import CONTRACTS
+    from app.cli.errors import CommandError
+    from app.cli.exit_codes import ExitCode
+
+    contract = CONTRACTS.get(ctx.command_path.partition(" ")[2])
+    if contract is not None and contract.impact != "read":
+        raise CommandError(
+            f"`{ctx.command_path}` changes something, and --read-only was said",
+            hint="leave it out, or look only",
+            code=ExitCode.DENIED,
+        )
 
 
 def _shared(*, hidden: bool) -> list[click.Parameter]:
@@ -53,6 +77,14 @@ def _shared(*, hidden: bool) -> list[click.Parameter]:
             callback=lambda ctx, _, value: _set(_NO_INPUT, ctx, value),
             help="Never ask, also not on a terminal.",
         ),
+        click.Option(
+            ["--read-only"],
+            is_flag=True,
+            expose_value=False,
+            hidden=hidden,
+            callback=lambda ctx, _, value: _set_read_only(ctx, value),
+            help="Change nothing: databases are opened without write access, and what writes is refused.",
+        ),
     ]
 
 
@@ -74,6 +106,11 @@ def with_shared_options(command: click.Command, *, hidden: bool = True) -> click
 def quiet() -> bool:
     """Whether --quiet was said."""
     return _said(_QUIET)
+
+
+def read_only() -> bool:
+    """Whether --read-only was said."""
+    return _said(_READ_ONLY)
 
 
 def interactive() -> bool:

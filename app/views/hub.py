@@ -112,10 +112,12 @@ class HubStatus:
     """What its files are a copy of, when they are one."""
 
 
-def read_hub(directory: Path) -> HubStatus:
-    """How the hub of a data directory stands; safe beside a running hub."""
-    spokes = list_spokes(directory)
-    with _system(directory) as system:
+def read_hub(directory: Path, *, read_only: bool = False) -> HubStatus:
+    """How the hub of a data directory stands; safe beside a running hub. `read_only`: files are opened without write
+    access, here and below.
+    """
+    spokes = list_spokes(directory, read_only=read_only)
+    with _system(directory, read_only=read_only) as system:
         facts: dict[str, str] = dict(system.rows("SELECT name, value FROM hub_facts"))
         ((tenants,),) = system.rows("SELECT count(*) FROM organizations")
         restored = restored_from(system, "hub_facts")
@@ -151,28 +153,28 @@ def hub_lines(found: HubStatus, now_ms: int) -> list[str]:
     return lines
 
 
-def read_contents(directory: Path) -> HubContents:
+def read_contents(directory: Path, *, read_only: bool = False) -> HubContents:
     """Everything in a hub's data directory; safe beside a running hub. Opens every tenant's file: not for the loop."""
-    with _system(directory) as system:
+    with _system(directory, read_only=read_only) as system:
         tenants, devices, tokens = list_tenant_files(system), list_devices(system), list_join_tokens(system)
     return HubContents(
-        status=read_hub(directory),
+        status=read_hub(directory, read_only=read_only),
         tenants=tuple(tenants),
-        spokes=tuple(list_spokes(directory)),
-        gaps=tuple(list_gaps(directory)),
-        quarantined=tuple(list_quarantined(directory)),
+        spokes=tuple(list_spokes(directory, read_only=read_only)),
+        gaps=tuple(list_gaps(directory, read_only=read_only)),
+        quarantined=tuple(list_quarantined(directory, read_only=read_only)),
         devices=tuple(devices),
         tokens=tuple(tokens),
     )
 
 
-def list_spokes(directory: Path) -> list[SpokeRow]:
+def list_spokes(directory: Path, *, read_only: bool = False) -> list[SpokeRow]:
     """Every spoke of every tenant in a hub's data directory, by tenant and name; safe beside a running hub."""
     found: list[SpokeRow] = []
     running = holder(directory / "hub.lock") is not None  # a killed hub left its spokes marked as connected
-    with _system(directory) as system:
+    with _system(directory, read_only=read_only) as system:
         epochs: dict[str, int] = dict(system.rows("SELECT node_id, epoch FROM ratchets"))
-    for tenant, snapshot in _tenants(directory):
+    for tenant, snapshot in _tenants(directory, read_only=read_only):
         for node_id, name, connected, seen_ms, agent, sessions in snapshot.rows(
             "SELECT node_id, name, connected > 0, seen_at, agent, sessions FROM link_spokes ORDER BY name, node_id"
         ):
@@ -183,11 +185,11 @@ def list_spokes(directory: Path) -> list[SpokeRow]:
     return found
 
 
-def list_gaps(directory: Path) -> list[GapRow]:
+def list_gaps(directory: Path, *, read_only: bool = False) -> list[GapRow]:
     """Every hole in the spokes' logs that nobody can fill any more, oldest first in each tenant."""
     return [
         GapRow(tenant, *row)
-        for tenant, snapshot in _tenants(directory)
+        for tenant, snapshot in _tenants(directory, read_only=read_only)
         for row in snapshot.rows(
             "SELECT g.node_id, coalesce(s.name, ''), g.topic, substr(lower(hex(g.gen_id)), 1, 8), g.after, g.upto,"
             " g.noted_at FROM link_gaps g LEFT JOIN link_spokes s ON s.node_id = g.node_id"
@@ -196,11 +198,11 @@ def list_gaps(directory: Path) -> list[GapRow]:
     ]
 
 
-def list_quarantined(directory: Path) -> list[QuarantinedRow]:
+def list_quarantined(directory: Path, *, read_only: bool = False) -> list[QuarantinedRow]:
     """Every event that was put aside since it cannot be read, oldest first in each tenant."""
     return [
         QuarantinedRow(tenant, *row)
-        for tenant, snapshot in _tenants(directory)
+        for tenant, snapshot in _tenants(directory, read_only=read_only)
         for row in snapshot.rows(
             "SELECT q.node_id, coalesce(s.name, ''), q.topic, substr(lower(hex(q.gen_id)), 1, 8), q.offset, q.code,"
             " q.detail, q.noted_at, q.key, q.payload, q.created_at FROM link_quarantine q"
@@ -223,8 +225,8 @@ def _streams(snapshot: Snapshot, node_id: str) -> tuple[StreamRow, ...]:
 
 
 @contextmanager
-def _system(directory: Path) -> Iterator[Snapshot]:
-    db = open_system_database(directory / "system.db")
+def _system(directory: Path, *, read_only: bool) -> Iterator[Snapshot]:
+    db = open_system_database(directory / "system.db", read_only=read_only)
     try:
         with db.snapshot() as snapshot:
             yield snapshot
@@ -232,9 +234,9 @@ def _system(directory: Path) -> Iterator[Snapshot]:
         db.close()
 
 
-def _tenants(directory: Path) -> Iterator[tuple[str, Snapshot]]:
+def _tenants(directory: Path, *, read_only: bool) -> Iterator[tuple[str, Snapshot]]:
     for file in sorted(directory.glob("tenant-*.db")):
-        db = open_tenant_database(file)
+        db = open_tenant_database(file, read_only=read_only)
         try:
             with db.snapshot() as snapshot:
                 yield file.stem.removeprefix("tenant-"), snapshot
