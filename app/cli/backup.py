@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app import __version__
+from app.audit import audit_before
 from app.cli.context import Context, Progress, json_option, now, print_json, say
 from app.views.text import count, of, since, size
 
@@ -37,6 +38,7 @@ def backup(context: Context, file: Path, with_keys: bool, as_json: bool) -> None
     from app.cli.passphrase import passphrase
 
     context.databases()
+    audit_before(context.paths, "backup", say, file=str(file.absolute()), keys=with_keys)
     progress = Progress("backup: MB", 1_000_000)
     try:
         made = make_backup(

@@ -62,7 +62,8 @@ def read_overview(snapshot: Snapshot) -> Overview:
 def copy_line(copy: RestoredNote, now_ms: int) -> str:
     """What a file was restored from."""
     made = f"{date(copy.copy_ms)} UTC on {safe(copy.host)}"
-    return f"restored   {since(copy.at_ms, now_ms)} from a backup of {made}: {safe(copy.source)}"
+    by = f" by {safe(copy.by)}" if copy.by else ""
+    return f"restored   {since(copy.at_ms, now_ms)}{by} from a backup of {made}: {safe(copy.source)}"
 
 
 def copy_lines(found: Overview, now_ms: int) -> list[str]:
