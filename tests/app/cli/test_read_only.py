@@ -15,6 +15,7 @@ from app.cli.contract import CONTRACTS
 from app.cli.exit_codes import ExitCode
 from app.cli.run_cli import run
 from app.config import Settings
+from app.services.left import end_what_is_left
 from app.services.projector import catch_up
 from storage.engine import Database, ReadOnlyError
 from storage.replacing import PLAN
@@ -118,11 +119,18 @@ def test_an_older_file_is_not_migrated(spoke: Spoke, node: Path) -> None:  # noq
     assert contents(node) == before
 
 
-def test_a_handle_that_only_reads_writes_nothing_and_projects_nothing(spoke: Spoke, node: Path) -> None:  # noqa: F811
+def test_a_handle_that_only_reads_writes_nothing_and_projects_nothing(
+    spoke: Spoke,  # noqa: F811
+    node: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     spoke("record", "--", "true")
     db = open_tenant_database(node / "tenant-local.db", read_only=True)
     try:
         assert catch_up(db) == 0
+        with monkeypatch.context() as patched:
+            patched.delattr("app.services.left.running")  # nothing is even looked for: ending it is writing
+            assert end_what_is_left(db) == 0
         with pytest.raises(ReadOnlyError) as refused:
             db.transaction()
         assert "--read-only" in refused.value.hint
