@@ -127,7 +127,7 @@ def cli(ctx: click.Context, data_dir: Path | None, config: Path | None, flags: t
       spoke                      look at it
 
     stdout is data, stderr is talk. Commands that print data know --json. Every
-    command knows --color, --quiet, --no-input and --read-only too.
+    command knows --color, --quiet, --no-input, --read-only, --time-format too.
     """
     from app.cli.context import Context
 

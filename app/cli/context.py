@@ -18,7 +18,7 @@ import click
 
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.options import interactive, quiet, read_only
+from app.cli.options import interactive, quiet, read_only, time_format
 from app.paths import Paths, resolve
 from app.views.camel import camel as camel
 from storage.engine import Database
@@ -133,10 +133,15 @@ def now() -> datetime:
 
 
 def relative(at_ms: float | None) -> str:
-    """A moment, as long ago as it is."""
+    """A moment, as long ago as it is, unless --time-format wants it otherwise."""
     from app.views.times import when  # costs 15 ms, which plain commands do without
 
-    return when(at_ms, int(now().timestamp() * 1000), "relative")
+    return when(at_ms, int(now().timestamp() * 1000), time_format() or "relative")
+
+
+def as_wanted() -> Callable[[float | None], str] | None:
+    """Writes moments as --time-format wants them; None where it was not said: then commands do as they always do."""
+    return None if time_format() is None else relative
 
 
 def new_id() -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from app.cli.context import Context, camel, json_option, now, print_json, say
+from app.cli.context import Context, as_wanted, camel, json_option, now, print_json, say
 from app.cli.hub_files import hub_directory
-from app.views.text import clip, count, of, safe, since
+from app.views.text import clip, count, of, safe
+from app.views.times import told
 
 
 @click.command()
@@ -29,7 +30,7 @@ def status(context: Context, as_json: bool) -> None:
     if as_json:
         print_json({**camel(found), "restored": to_builtins(found.restored)})
         return
-    click.echo("\n".join(hub_lines(found, round(now().timestamp() * 1000))))
+    click.echo("\n".join(hub_lines(found, round(now().timestamp() * 1000), as_wanted())))
 
 
 @click.command()
@@ -55,7 +56,7 @@ def spokes(context: Context, as_json: bool) -> None:
         say("no spoke has been here yet — let one join: spoke hub token create")
     now_ms = round(now().timestamp() * 1000)
     for row in found:
-        state = "connected" if row.connected else f"away, seen {since(row.seen_ms, now_ms)}"
+        state = "connected" if row.connected else f"away, seen {told(row.seen_ms, now_ms, as_wanted())}"
         session = "" if row.epoch is None else f", session {row.epoch}"
         click.echo(
             f"{row.tenant:<12} {safe(row.name):<24} {of(row.events, 'event'):>16}  {state}{session}  {row.node_id}"
@@ -93,7 +94,7 @@ def gaps(context: Context, as_json: bool) -> None:
     for row in found:
         click.echo(
             f"{row.tenant:<12} {safe(row.name or row.node_id)}/{safe(row.stream)}  behind {count(row.after)}, up to"
-            f" {count(row.upto)}  generation {row.generation}  noted {since(row.noted_at_ms, now_ms)}"
+            f" {count(row.upto)}  generation {row.generation}  noted {told(row.noted_at_ms, now_ms, as_wanted())}"
         )
 
 
@@ -122,4 +123,4 @@ def rejected(context: Context, as_json: bool) -> None:
         what = f"{safe(row.name or row.node_id)}/{safe(row.stream)} {row.offset}"
         why = f"{row.code}: {clip(safe(row.detail[:200]), 40)}"
         payload = clip(safe(row.payload[:200]), 60)
-        click.echo(f"{row.tenant:<12} {what}  {why}  {since(row.noted_at_ms, now_ms)}  {payload}")
+        click.echo(f"{row.tenant:<12} {what}  {why}  {told(row.noted_at_ms, now_ms, as_wanted())}  {payload}")

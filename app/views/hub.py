@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.views.overview import copy_line
 from app.views.text import count, of, safe
+from app.views.times import When
 from storage.copies import RestoredNote, restored_from
 from storage.engine import Snapshot
 from storage.identity.devices import Device, list_devices
@@ -136,8 +137,8 @@ def read_hub(directory: Path, *, read_only: bool = False) -> HubStatus:
     )
 
 
-def hub_lines(found: HubStatus, now_ms: int) -> list[str]:
-    """A hub in words, a line each; what wants attention says where to look."""
+def hub_lines(found: HubStatus, now_ms: int, when: When | None = None) -> list[str]:
+    """A hub in words, a line each; what wants attention says where to look. `when` as in `link_details`."""
     where = f" on {safe(found.address)}" if found.address else ""
     lines = [
         f"hub        process {found.pid}{where}" if found.pid is not None else "hub        not running: spoke hub run",
@@ -145,7 +146,7 @@ def hub_lines(found: HubStatus, now_ms: int) -> list[str]:
         f" {of(found.events, 'event')}",
     ]
     if found.restored is not None:
-        lines.append(copy_line(found.restored, now_ms))
+        lines.append(copy_line(found.restored, now_ms, when))
     if found.gaps:
         lines.append(f"attention  {of(found.gaps, 'gap')} that nobody can fill: spoke hub gaps")
     if found.quarantined:
