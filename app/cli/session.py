@@ -98,7 +98,7 @@ def list_(context: Context, limit: int, as_json: bool) -> None:
     elif not rows:
         say("no sessions yet — record one: spoke record -- ls")
     for row in () if as_json else rows:
-        click.echo(session_line(row, shutil.get_terminal_size().columns))
+        click.echo(session_line(row, shutil.get_terminal_size().columns, when=as_wanted()))
 
 
 @session.command()

@@ -72,7 +72,7 @@ def status(context: Context, as_json: bool) -> None:
         lines.append(f"attention  {of(found.rejects, 'event')} not of the stream's kind (table projection_rejects)")
     details = link_details(found.link, now_ms, running=pid is not None, when=as_wanted())
     lines += ["", *details, ""]
-    lines += [session_line(row, 100) for row in found.recent[:5]]
+    lines += [session_line(row, 100, when=as_wanted()) for row in found.recent[:5]]
     click.echo("\n".join(lines).rstrip())
 
 
