@@ -17,7 +17,8 @@ define make_env
 	@rm -rf $(1)
 	@$(PYTHON) -m venv --without-pip $(1)
 	@echo "installing $(2) into $(1)"
-	@$(PYTHON) -m pip --python $(1)/bin/python install --quiet --disable-pip-version-check --require-hashes -r $(2)
+	@$(PYTHON) -m pip --python $(1)/bin/python install --quiet --disable-pip-version-check --require-hashes \
+	  --report $(1)/report.json -r $(2)
 	@touch $(1)/.made
 endef
 
@@ -29,13 +30,13 @@ help: ## Show this list
 env: .venv/.made ## Make the development environment in .venv
 .venv/.made: requirements/dev.lock
 	$(call make_env,.venv,requirements/dev.lock)
-.venv-build/.made: requirements/build.lock
+.venv-build/report.json: requirements/build.lock
 	$(call make_env,.venv-build,requirements/build.lock)
 
 .PHONY: build
 build: dist/spoke ## Build the executable, dist/spoke
-BUILDERS := $(addprefix packaging/,spoke.spec build.sh check_host.sh check_glibc.py pack.py launcher/compile.sh launcher/launcher.c)
-dist/spoke: .venv-build/.made $(BUILDERS) pyproject.toml $(SOURCES)
+BUILDERS := $(addprefix packaging/,spoke.spec build.sh check_host.sh check_glibc.py build_info.py pack.py launcher/compile.sh launcher/launcher.c)
+dist/spoke: .venv-build/report.json $(BUILDERS) pyproject.toml $(SOURCES)
 	@packaging/check_host.sh .venv-build/bin/python
 	@packaging/build.sh
 

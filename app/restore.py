@@ -70,6 +70,7 @@ def restore(
     passphrase: str | None,
     replace: bool,
     now_ms: int,
+    by: str = "",
     progress: Progress = lambda done, total: None,
 ) -> Restored:
     """Verify a backup, then put it into the data directory.
@@ -84,6 +85,7 @@ def restore(
         passphrase: of the keys; None leaves the keys that are here as they are.
         replace: move a database that is here aside.
         now_ms: unix milliseconds.
+        by: who does it; noted in the databases.
         progress: called with bytes done and in all: verifying, then writing.
 
     Raises:
@@ -117,7 +119,7 @@ def restore(
         staged = stage(paths.data_dir)
         try:
             extract(file, databases, staged, lambda done, total: progress(total + done, 2 * total))
-            note = RestoredNote(now_ms, manifest.created_ms, manifest.host, str(file))
+            note = RestoredNote(now_ms, manifest.created_ms, manifest.host, str(file), by)
             for member in databases:
                 _mark(staged / member.name, member, note)
             config = small.pop(CONFIG, None)

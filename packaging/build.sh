@@ -13,6 +13,8 @@ umask 022
 mkdir -p build dist
 
 echo "building dist/spoke (about a minute)"
+$python packaging/build_info.py .venv-build/report.json "$(git rev-parse HEAD 2> /dev/null || true)" \
+  "$(git status --porcelain --untracked-files=no 2> /dev/null || true)" > build/build.json
 log=build/pyinstaller.log
 if ! $python -m PyInstaller --noconfirm --clean --log-level WARN \
   --distpath build/tree --workpath build/pyinstaller packaging/spoke.spec > "$log" 2>&1; then

@@ -24,12 +24,13 @@ class BackupNote(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RestoredNote(msgspec.Struct, frozen=True, rename="camel"):
-    """This file is a copy: made at `copy_ms` on `host`, put here at `at_ms` (unix ms) from `source`."""
+    """This file is a copy: made at `copy_ms` on `host`, put here at `at_ms` (unix ms) from `source`, by whom (`by`)."""
 
     at_ms: int
     copy_ms: int
     host: str
     source: str
+    by: str = ""
 
 
 class Grown(msgspec.Struct, frozen=True, rename="camel"):

@@ -8,17 +8,25 @@ import uuid
 from storage import engine
 from storage.engine import Database, Snapshot, Transaction
 from storage.engine.connection import Durability
-from storage.migrations import migrate, system, tenant
+from storage.migrations import check_current, migrate, system, tenant
 
 
-def open_tenant_database(path: str | os.PathLike[str], *, durability: Durability = "full") -> Database:
+def open_tenant_database(
+    path: str | os.PathLike[str], *, durability: Durability = "full", read_only: bool = False
+) -> Database:
     """Open `tenant-{orgId}.db`: created (mode 0600) when new, migrated when older, with an identity of its own.
 
+    With `read_only` it is neither: it must be there, and of this version.
+
     Raises:
-        EngineError: in the flavour that says why; a newer file raises `NewerFileError` and is not touched.
+        EngineError: in the flavour that says why; a newer file raises `NewerFileError` and is not touched, with
+            `read_only` an older one `OlderFileError`.
     """
-    db = engine.open(path, durability=durability)
+    db = engine.open(path, durability=durability, read_only=read_only)
     try:
+        if read_only:
+            check_current(db, tenant.MIGRATIONS)
+            return db
         migrate(db, tenant.MIGRATIONS)
         with db.snapshot() as snapshot:
             known = find_fact(snapshot, "node_id")
@@ -31,11 +39,14 @@ def open_tenant_database(path: str | os.PathLike[str], *, durability: Durability
     return db
 
 
-def open_system_database(path: str | os.PathLike[str]) -> Database:
-    """Open the hub's `system.db`, created when new, migrated when older. Raises as `open_tenant_database`."""
-    db = engine.open(path)
+def open_system_database(path: str | os.PathLike[str], *, read_only: bool = False) -> Database:
+    """Open the hub's `system.db`, created when new, migrated when older. Else as `open_tenant_database`."""
+    db = engine.open(path, read_only=read_only)
     try:
-        migrate(db, system.MIGRATIONS)
+        if read_only:
+            check_current(db, system.MIGRATIONS)
+        else:
+            migrate(db, system.MIGRATIONS)
     except BaseException:
         db.close()
         raise

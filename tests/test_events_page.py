@@ -12,7 +12,7 @@ from app.services import hub, live_calls, scheduler, tenant
 from storage import maintenance, secrets, tenant_files
 from storage.delegation import intents
 from storage.engine import Database
-from storage.events import call_events, session_events
+from storage.events import call_events, operator_events, session_events
 from storage.graphs import types, writing
 from storage.identity import accounts, api_keys, audit
 from sync.spoke import status
@@ -54,8 +54,8 @@ def test_channels() -> None:
 
 
 def test_streams() -> None:
-    names = {("tenant", call_events.STREAM), ("tenant", session_events.STREAM), ("system", audit.STREAM)}
-    assert table("Streams") == names
+    names = {("tenant", call_events.STREAM), ("tenant", session_events.STREAM), ("tenant", operator_events.STREAM)}
+    assert table("Streams") == names | {("system", audit.STREAM)}
     assert hub.STREAMS == (audit.STREAM,)
 
 

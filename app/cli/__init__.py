@@ -57,6 +57,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("app.cli.completion:completion", "Completion for bash, zsh and fish."),
     "man": ("app.cli.man:man", "The manual page."),
     "spec": ("app.cli.spec:spec", "Every command, option and exit code, for programs."),
+    "version": ("app.cli.version:version", "What this program is made of."),
     "selftest": ("app.cli.selftest:selftest", ""),
 }
 _HIDDEN = frozenset({"selftest"})
@@ -127,7 +128,7 @@ def cli(ctx: click.Context, data_dir: Path | None, config: Path | None, flags: t
       spoke                      look at it
 
     stdout is data, stderr is talk. Commands that print data know --json. Every
-    command knows --color, --quiet and --no-input too.
+    command knows --color, --quiet, --no-input, --read-only, --time-format too.
     """
     from app.cli.context import Context
 

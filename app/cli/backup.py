@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from app import __version__
-from app.cli.context import Context, Progress, json_option, now, print_json, say
-from app.views.text import count, of, since, size
+from app.audit import audit_before
+from app.cli.context import Context, Progress, as_wanted, json_option, now, print_json, say
+from app.views.text import count, of, size
+from app.views.times import told
 
 if TYPE_CHECKING:
     from app.backup import Made
@@ -37,6 +39,7 @@ def backup(context: Context, file: Path, with_keys: bool, as_json: bool) -> None
     from app.cli.passphrase import passphrase
 
     context.databases()
+    audit_before(context.paths, "backup", say, file=str(file.absolute()), keys=with_keys)
     progress = Progress("backup: MB", 1_000_000)
     try:
         made = make_backup(
@@ -65,7 +68,7 @@ def _told(made: Made) -> list[str]:
     ]
     for name, grown in made.grown.items():
         new = f"{count(grown.events)} new events, {size(grown.bytes)}"
-        lines.append(f"{name}: {new} since the backup {since(grown.since_ms, made.manifest.created_ms)}")
+        lines.append(f"{name}: {new} since the backup {told(grown.since_ms, made.manifest.created_ms, as_wanted())}")
     if made.left_out:
         lines.append(f"not in it, as they hold secrets: {', '.join(made.left_out)} — with them: --with-keys")
     lines += [f"attention: {name} could not be told of this backup: {why}" for name, why in made.unmarked.items()]

@@ -18,7 +18,7 @@ import click
 
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.options import interactive, quiet
+from app.cli.options import interactive, quiet, read_only, time_format
 from app.paths import Paths, resolve
 from app.views.camel import camel as camel
 from storage.engine import Database
@@ -40,6 +40,11 @@ class Context:
         self.flags = flags
         """`TABLE.KEY=VALUE` of the command line: what wins over every other configuration."""
 
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing may be changed (--read-only)."""
+        return read_only()
+
     def settings(self) -> Settings:
         """The configuration; reading it costs pydantic, so only commands that need it ask."""
         from app.config import load
@@ -51,8 +56,12 @@ class Context:
         """Create the data directory (0700).
 
         Raises:
-            CommandError: it cannot be made.
+            CommandError: it cannot be made, or nothing may be.
         """
+        if self.read_only:
+            raise CommandError(
+                "this would change something, and --read-only was said", hint="leave it out", code=ExitCode.DENIED
+            )
         try:
             self.paths.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -67,6 +76,12 @@ class Context:
         """A restore that was cut off after it had been decided goes on before anybody opens what it replaces."""
         if not waits(self.paths.data_dir):
             return
+        if self.read_only:
+            raise CommandError(
+                f"{self.paths.data_dir}: a restore was interrupted, and has to be finished first",
+                hint="any command without --read-only does that",
+                code=ExitCode.TEMPORARY,
+            )
         from app.restore import finish_restore
 
         if finish_restore(self.paths):
@@ -81,18 +96,31 @@ class Context:
         self._finish_restore()
         files = self.paths.databases
         if not files:
-            raise CommandError(
-                f"{self.paths.data_dir}: there is no database",
-                hint="choose the right --data-dir or SPOKE_DATA_DIR",
-                code=ExitCode.NO_INPUT,
-            )
+            raise self._none_here(self.paths.data_dir)
         return files
+
+    @staticmethod
+    def _none_here(where: Path) -> CommandError:
+        return CommandError(
+            f"{where}: there is no database",
+            hint="choose the right --data-dir or SPOKE_DATA_DIR",
+            code=ExitCode.NO_INPUT,
+        )
 
     @contextmanager
     def database(self) -> Iterator[Database]:
-        """The node's tenant file, created on first use, closed at the end."""
-        self.make_data_dir()
-        db = open_tenant_database(self.paths.tenant_db)
+        """The node's tenant file, created on first use, closed at the end; with --read-only as it is.
+
+        Raises:
+            CommandError: with --read-only, there is none.
+        """
+        if self.read_only:
+            self._finish_restore()
+            if not self.paths.tenant_db.is_file():
+                raise self._none_here(self.paths.tenant_db)
+        else:
+            self.make_data_dir()
+        db = open_tenant_database(self.paths.tenant_db, read_only=self.read_only)
         try:
             yield db
         finally:
@@ -105,10 +133,15 @@ def now() -> datetime:
 
 
 def relative(at_ms: float | None) -> str:
-    """A moment, as long ago as it is."""
+    """A moment, as long ago as it is, unless --time-format wants it otherwise."""
     from app.views.times import when  # costs 15 ms, which plain commands do without
 
-    return when(at_ms, int(now().timestamp() * 1000), "relative")
+    return when(at_ms, int(now().timestamp() * 1000), time_format() or "relative")
+
+
+def as_wanted() -> Callable[[float | None], str] | None:
+    """Writes moments as --time-format wants them; None where it was not said: then commands do as they always do."""
+    return None if time_format() is None else relative
 
 
 def new_id() -> str:

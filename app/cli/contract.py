@@ -188,6 +188,7 @@ CONTRACTS: dict[str, Contract] = {
     "completion": _reads(),
     "man": _reads(),
     "spec": _reads("object", "name version options commands exitCodes impacts"),
+    "version": _reads("object", "version commit changed madeAt python sqlite openssl libraries"),
     "demo": _writes(note="in a folder of its own"),
     "selftest": _reads(),
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.audit import audit, audit_before
 from app.cli.context import Context, Progress, camel, json_option, print_json, say
 from app.cli.exit_codes import ExitCode
 from app.views.text import count, of, safe, size
@@ -41,6 +42,7 @@ def rebuild(context: Context, force: bool, as_json: bool) -> None:
     from app.services.projector import PROJECTIONS
     from storage.projections.rebuild import rebuild as replay
 
+    audit_before(context.paths, "db.rebuild", say, force=force)
     progress = Progress("events")
     with context.database() as database:
         try:
@@ -113,6 +115,8 @@ def salvage(context: Context, file: Path, out: Path, as_json: bool) -> None:
         if (pid := holder(file.absolute().parent / lock)) is not None:
             raise LockHeldError(file.absolute().parent / lock, pid)
     migrations = system.MIGRATIONS if file.name == context.paths.system_db.name else tenant.MIGRATIONS
+    if file.absolute() not in context.paths.databases:  # a damaged file is not written to
+        audit_before(context.paths, "db.salvage", say, file=str(file.absolute()), out=str(out.absolute()))
     tables = read(file.absolute(), out.absolute(), migrations)
     lost = [table for table in tables if not table.whole]
     if as_json:
@@ -158,6 +162,7 @@ def vacuum(context: Context, as_json: bool) -> None:
         stack.enter_context(ProcessLock(context.paths.daemon_lock))
         if context.paths.hub_dir.is_dir():
             stack.enter_context(ProcessLock(context.paths.hub_dir / "hub.lock"))
+        audit_before(context.paths, "db.vacuum", say)
         done = [(path, compact(path)) for path in files]
     if as_json:
         print_json([{"file": str(path), **camel(result)} for path, result in done])
@@ -187,6 +192,8 @@ def retention(context: Context, dry_run: bool, as_json: bool) -> None:
     with context.database() as database:
         plans = plan_log(database, keep.limits, keep.required, keep.awaited)
         if not dry_run:
+            with database.transaction() as tx:
+                audit(tx, "db.retention", events=sum(plan.events for plan in plans))
             cut_log(database, keep.limits, keep.required, keep.awaited)
     if as_json:
         print_json({"dryRun": dry_run, "streams": camel(plans)})

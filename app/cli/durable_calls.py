@@ -295,7 +295,7 @@ def _call_live(db: Database, node_id: str, operation: str, value: Any, wanted: W
 
 def _tenants(context: Context) -> Iterator[tuple[str, Database]]:
     for file in sorted(hub_directory(context).glob("tenant-*.db")):
-        db = open_tenant_database(file)
+        db = open_tenant_database(file, read_only=context.read_only)
         try:
             yield file.stem.removeprefix("tenant-"), db
         finally:

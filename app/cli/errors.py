@@ -10,7 +10,7 @@ from storage.archive import ArchiveError
 from storage.engine import errors as engine
 from storage.events.envelope import EventShapeError
 from storage.identity.errors import IdentityError
-from storage.migrations import NewerFileError
+from storage.migrations import NewerFileError, OlderFileError
 from storage.process_lock import LockHeldError
 from storage.query import BadQueryError, OnlyReadingError, TooLongError
 from sync.calls import errors as calls
@@ -38,6 +38,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (engine.PayloadError, ExitCode.DATA),
     (EventShapeError, ExitCode.DATA),
     (NewerFileError, ExitCode.DATA),
+    (OlderFileError, ExitCode.DATA),
     (ArchiveError, ExitCode.DATA),
     (LockHeldError, ExitCode.TEMPORARY),
     (BadQueryError, ExitCode.DATA),

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import click
 
 from app.cli import graph_edit
-from app.cli.context import Context, camel, json_option, now, print_json, say
+from app.cli.context import Context, camel, json_option, print_json, relative, say
 from app.views.columns import lay_out
 from app.views.graphs.catalogue import (
     GraphRow,
@@ -25,7 +25,6 @@ from app.views.graphs.outline import Fans, OutlineRow, open_to, outline, outline
 from app.views.graphs.picture import closing_lines, draw_picture
 from app.views.graphs.roots import read_roots
 from app.views.graphs.whole import TOO_LARGE, read_whole
-from app.views.times import when
 from storage.engine import Snapshot
 
 Direction: TypeAlias = Literal["out", "in", "both"]
@@ -67,8 +66,7 @@ def list_(context: Context, graph_type: str | None, limit: int, as_json: bool) -
     if not rows:
         say('no graphs yet — begin one: spoke graph create task-dependencies "release 1.2"')
         return
-    now_ms = round(now().timestamp() * 1000)
-    layout = lay_out(graph_columns(lambda at_ms: when(at_ms, now_ms, "relative")), shutil.get_terminal_size().columns)
+    layout = lay_out(graph_columns(relative), shutil.get_terminal_size().columns)
     say(layout.header().rstrip())
     for row in rows:
         click.echo(layout.line(row).rstrip())

@@ -74,7 +74,8 @@ def _print(context: Context, as_json: bool) -> None:
     from storage.tenant_files import LATEST, list_tenant_files, plan_migrations
 
     with system_file(context) as db:
-        plan_migrations(db, hub_directory(context))
+        if not context.read_only:
+            plan_migrations(db, hub_directory(context))
         with db.snapshot() as snapshot:
             found = list_tenant_files(snapshot)
     if as_json:

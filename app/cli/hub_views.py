@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from app.cli.context import Context, camel, json_option, now, print_json, say
+from app.cli.context import Context, as_wanted, camel, json_option, now, print_json, say
 from app.cli.hub_files import hub_directory
-from app.views.text import clip, count, of, safe, since
+from app.views.text import clip, count, of, safe
+from app.views.times import told
 
 
 @click.command()
@@ -25,11 +26,11 @@ def status(context: Context, as_json: bool) -> None:
 
     from app.views.hub import hub_lines, read_hub
 
-    found = read_hub(hub_directory(context))
+    found = read_hub(hub_directory(context), read_only=context.read_only)
     if as_json:
         print_json({**camel(found), "restored": to_builtins(found.restored)})
         return
-    click.echo("\n".join(hub_lines(found, round(now().timestamp() * 1000))))
+    click.echo("\n".join(hub_lines(found, round(now().timestamp() * 1000), as_wanted())))
 
 
 @click.command()
@@ -48,7 +49,7 @@ def spokes(context: Context, as_json: bool) -> None:
     """
     from app.views.hub import list_spokes
 
-    found = list_spokes(hub_directory(context))
+    found = list_spokes(hub_directory(context), read_only=context.read_only)
     if as_json:
         print_json(camel(found))
         return
@@ -56,7 +57,7 @@ def spokes(context: Context, as_json: bool) -> None:
         say("no spoke has been here yet — let one join: spoke hub token create")
     now_ms = round(now().timestamp() * 1000)
     for row in found:
-        state = "connected" if row.connected else f"away, seen {since(row.seen_ms, now_ms)}"
+        state = "connected" if row.connected else f"away, seen {told(row.seen_ms, now_ms, as_wanted())}"
         session = "" if row.epoch is None else f", session {row.epoch}"
         click.echo(
             f"{row.tenant:<12} {safe(row.name):<24} {of(row.events, 'event'):>16}  {state}{session}  {row.node_id}"
@@ -85,7 +86,7 @@ def gaps(context: Context, as_json: bool) -> None:
     """
     from app.views.hub import list_gaps
 
-    found = list_gaps(hub_directory(context))
+    found = list_gaps(hub_directory(context), read_only=context.read_only)
     if as_json:
         print_json(camel(found))
         return
@@ -95,7 +96,7 @@ def gaps(context: Context, as_json: bool) -> None:
     for row in found:
         click.echo(
             f"{row.tenant:<12} {safe(row.name or row.node_id)}/{safe(row.stream)}  behind {count(row.after)}, up to"
-            f" {count(row.upto)}  generation {row.generation}  noted {since(row.noted_at_ms, now_ms)}"
+            f" {count(row.upto)}  generation {row.generation}  noted {told(row.noted_at_ms, now_ms, as_wanted())}"
         )
 
 
@@ -113,7 +114,7 @@ def rejected(context: Context, as_json: bool) -> None:
     """
     from app.views.hub import list_quarantined
 
-    found = list_quarantined(hub_directory(context))
+    found = list_quarantined(hub_directory(context), read_only=context.read_only)
     if as_json:
         print_json(camel(found))
         return
@@ -124,4 +125,4 @@ def rejected(context: Context, as_json: bool) -> None:
         what = f"{safe(row.name or row.node_id)}/{safe(row.stream)} {row.offset}"
         why = f"{row.code}: {clip(safe(row.detail[:200]), 40)}"
         payload = clip(safe(row.payload[:200]), 60)
-        click.echo(f"{row.tenant:<12} {what}  {why}  {since(row.noted_at_ms, now_ms)}  {payload}")
+        click.echo(f"{row.tenant:<12} {what}  {why}  {told(row.noted_at_ms, now_ms, as_wanted())}  {payload}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from app.audit import audit_before
 from app.cli.context import Context, json_option, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
@@ -56,6 +57,7 @@ def init(context: Context, name: str | None, roots: tuple[Path, ...], hub: str |
         from sync.spoke.address import check_url
 
         check_url(hub, allow_plain=False)
+    audit_before(context.paths, "init", say, file=str(file), hub=hub or None)
     try:
         if file == SYSTEM_CONFIG:
             make_folder(file.parent)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from app import __version__
+from app.audit import audit_before
 from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
@@ -115,6 +116,7 @@ def _install(
             hint="run `install` of the downloaded file; a Debian package is installed already",
             code=ExitCode.USAGE,
         )
+    audit_before(installed.paths, "install", say, prefix=str(layout.root), version=__version__)
     resume(layout, Gate(), say)
     if file is not None and layout.current_release() is not None and layout.installed() is not None:
         said = upgrade(layout, file, None, allow_downgrade=False, gate=Gate(), now=now(), tell=say)

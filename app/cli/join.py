@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.audit import audit
 from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
@@ -132,6 +133,7 @@ def _note(context: Context, url: str) -> None:
     at_ms = round(now().timestamp() * 1000)
     with context.database() as db, db.transaction() as tx:
         write_status(tx, state="offline", at_ms=at_ms, hub_url=url, hub_id=None)
+        audit(tx, "join", url=url)
 
 
 def _key(key_file: Path | None) -> str:

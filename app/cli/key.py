@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from app.audit import audit_before
 from app.cli.context import Context, json_option, now, print_json, say
 
 
@@ -32,6 +33,7 @@ def create(context: Context, name: str, scopes: tuple[str, ...], as_json: bool) 
     from app.services.api_keys import create_key
 
     context.make_data_dir()
+    audit_before(context.paths, "key.create", say, name=name, scopes=" ".join(scopes))
     made, secret = create_key(context.paths.api_keys, name, scopes, int(now().timestamp()))
     if as_json:
         print_json({"id": made.id, "name": made.name, "scopes": made.scopes, "key": secret})
@@ -74,5 +76,6 @@ def revoke(context: Context, name: str) -> None:
     """
     from app.services.api_keys import revoke_key
 
+    audit_before(context.paths, "key.revoke", say, name=name)
     gone = revoke_key(context.paths.api_keys, name)
     say(f"key {gone.id[:8]} of {gone.name} opens nothing any more")

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import click
 
-from app.cli.context import Context, camel, json_option, print_json, say
+from app.cli.context import Context, as_wanted, camel, json_option, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.views.log_lines import LEVELS, LogLine, log_line, parse_log
@@ -81,7 +81,7 @@ def _print(entry: LogLine, as_json: bool) -> None:
     if as_json:
         print_json(camel(entry))
     else:
-        click.echo("\n".join(log_line(entry)))
+        click.echo("\n".join(log_line(entry, as_wanted())))
 
 
 def _new_lines(path: Path, file: TextIO) -> Generator[str, None, None]:

@@ -152,6 +152,9 @@ def _told(one: Parameter) -> dict[str, object]:
 # -- for people ------------------------------------------------------------------------------------------------------
 
 
+_EVERYWHERE = "--color, --quiet, --no-input, --read-only and --time-format may also stand behind a command."
+
+
 def markdown(root: click.Group) -> str:
     """docs/cli.md."""
     parts = [
@@ -160,7 +163,7 @@ def markdown(root: click.Group) -> str:
         " what `--json` prints: [cli-json.md](cli-json.md).",
         "## Everywhere",
         _listed([(f"`{one.usage}`", one.help) for one in root_options(root)]),
-        "`--color`, `--quiet` and `--no-input` may also stand behind a command. Only `spoke record` passes what stands"
+        f"{_EVERYWHERE} Only `spoke record` passes what stands"
         " behind its command on to that. Nothing is asked where stdin is no terminal.",
         "## Exit codes",
         _table(("code", "name", "meaning"), [(str(int(c)), f"`{c.name}`", text) for c, text in EXPLAINED.items()]),
@@ -230,7 +233,7 @@ def manual(root: click.Group) -> str:
     lines += [r".B spoke", r"[\fIOPTIONS\fR] [\fICOMMAND\fR [\fIARGS\fR]...]", ".SH OPTIONS"]
     for option in root_options(root):
         lines += [".TP", rf"\fB{_roff(option.usage)}\fR", _roff(option.help)]
-    lines += [".PP", _roff("--color, --quiet and --no-input may also stand behind a command.")]
+    lines += [".PP", _roff(_EVERYWHERE)]
     lines += [".SH COMMANDS"]
     for one in read_commands(root):
         lines += [f".SS spoke {_roff(one.name)}", _roff(one.summary), ".PP", rf"\fB{_roff(one.usage)}\fR"]

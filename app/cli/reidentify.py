@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from app.audit import audit
 from app.cli.context import Context, camel, confirm, json_option, now, print_json, say
 from app.views.text import of
 from storage.process_lock import ProcessLock
@@ -31,7 +32,8 @@ def reidentify(context: Context, yes: bool, as_json: bool) -> None:
     confirm("Give this database an identity of its own?", "this changes who this node is", yes=yes)
     context.make_data_dir()
     with ProcessLock(context.paths.daemon_lock), context.database() as db:
-        done = change(db, context.paths.device_key, round(now().timestamp() * 1000))
+        at_ms = round(now().timestamp() * 1000)
+        done = change(db, context.paths.device_key, at_ms, lambda tx: audit(tx, "reidentify"))
     if as_json:
         print_json({**camel(done), "kept": done.kept})
         return

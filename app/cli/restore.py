@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.audit import this_operator
 from app.cli.context import Context, Progress, json_option, now, print_json, say
 from app.views.text import of
 
@@ -45,6 +46,7 @@ def restore(context: Context, file: Path, replace: bool, with_keys: bool, as_jso
             passphrase=secret,
             replace=replace,
             now_ms=round(now().timestamp() * 1000),
+            by=str(this_operator()),
             progress=progress,
         )
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from app.cli.call_recorded import call_recorded
-from app.cli.context import Context, json_option, print_json, say
+from app.cli.context import Context, as_wanted, json_option, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.options import interactive
@@ -78,8 +78,8 @@ def list_(context: Context, as_json: bool) -> None:
     if not found:
         say('no secrets yet — keep one: printf %s "$TOKEN" | spoke secret set NAME')
     for item in found:
-        used = item["lastUsedAt"] or "never used"
-        ends = f"  ends {item['expiresAt'][:10]}" if item["expiresAt"] else ""
+        used = _moment(item["lastUsedAt"]) if item["lastUsedAt"] else "never used"
+        ends = f"  ends {_moment(item['expiresAt'], 10)}" if item["expiresAt"] else ""
         line = f"{item['name']:<32} key {item['keyVersion']}  {used}{ends}  {item['description'] or ''}"
         click.echo(safe(line.rstrip()))
 
@@ -123,6 +123,14 @@ def _run(context: Context, operation: str, value: dict[str, Any]) -> Any:
     from app.operations import secrets
 
     return call_recorded(context, lambda registry: secrets.register(registry, context.paths.key_file), operation, value)
+
+
+def _moment(text: str, length: int | None = None) -> str:
+    """A moment as --time-format wants it; else the beginning of how it is written (ISO-8601)."""
+    from datetime import datetime
+
+    when = as_wanted()
+    return text[:length] if when is None else when(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _date(text: str | None) -> str | None:

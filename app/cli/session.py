@@ -6,7 +6,7 @@ import shutil
 
 import click
 
-from app.cli.context import SESSION_ENV, Context, camel, json_option, new_id, now, print_json, say
+from app.cli.context import SESSION_ENV, Context, as_wanted, camel, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.projecting import project
@@ -98,7 +98,7 @@ def list_(context: Context, limit: int, as_json: bool) -> None:
     elif not rows:
         say("no sessions yet — record one: spoke record -- ls")
     for row in () if as_json else rows:
-        click.echo(session_line(row, shutil.get_terminal_size().columns))
+        click.echo(session_line(row, shutil.get_terminal_size().columns, when=as_wanted()))
 
 
 @session.command()
@@ -153,7 +153,8 @@ def show(
     columns = width or shutil.get_terminal_size().columns
     if messages:
         click.echo(title_line(found, tree, columns, ascii_only=ascii_only).rstrip())
-        for line in conversation(said, {call.request_id: call for call in calls}, columns, ascii_only=ascii_only):
+        by_id = {call.request_id: call for call in calls}
+        for line in conversation(said, by_id, columns, ascii_only=ascii_only, when=as_wanted()):
             click.echo(line.text)
         if not said:
             say("nothing was said in this session: its calls are at `spoke session show`")

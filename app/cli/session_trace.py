@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import click
 
-from app.cli.context import camel, print_json
+from app.cli.context import as_wanted, camel, print_json
 from app.views.calls import Call
 from app.views.live import Change, Changes, change_line
 from app.views.report import session_json, title_line, waterfall_lines
@@ -69,7 +69,7 @@ class Lines:
         self._print_end(session, tree)
 
     def _print(self, change: Change) -> None:
-        click.echo(change_line(change, self._shape.width, ascii_only=self._shape.ascii_only))
+        click.echo(change_line(change, self._shape.width, ascii_only=self._shape.ascii_only, when=as_wanted()))
 
     def _print_end(self, session: SessionRow, tree: CallTree) -> None:
         click.echo(title_line(session, tree, self._shape.width or 100, ascii_only=self._shape.ascii_only).rstrip())

@@ -8,7 +8,7 @@ import click
 from msgspec import to_builtins
 
 from app import __version__
-from app.cli.context import Context, json_option, now, print_json, say
+from app.cli.context import Context, as_wanted, json_option, now, print_json, say
 from app.cli.projecting import project
 from app.views.link import link_details
 from app.views.overview import copy_lines, read_overview
@@ -62,7 +62,7 @@ def status(context: Context, as_json: bool) -> None:
         f"holds      {of(found.sessions, 'session')} ({count(found.active_sessions)} active),"
         f" {of(found.calls, 'call')}, {of(found.events, 'event')}",
     ]
-    lines += copy_lines(found, now_ms)
+    lines += copy_lines(found, now_ms, as_wanted())
     lines += [
         f"attention  service {one['name']} failed {one['failures']} times and is tried again: {one['error']}"
         for one in services
@@ -70,9 +70,9 @@ def status(context: Context, as_json: bool) -> None:
     ]
     if found.rejects:
         lines.append(f"attention  {of(found.rejects, 'event')} not of the stream's kind (table projection_rejects)")
-    details = link_details(found.link, now_ms, running=pid is not None)
+    details = link_details(found.link, now_ms, running=pid is not None, when=as_wanted())
     lines += ["", *details, ""]
-    lines += [session_line(row, 100) for row in found.recent[:5]]
+    lines += [session_line(row, 100, when=as_wanted()) for row in found.recent[:5]]
     click.echo("\n".join(lines).rstrip())
 
 

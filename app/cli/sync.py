@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from app.cli.context import Context, camel, json_option, now, print_json, say
+from app.cli.context import Context, as_wanted, camel, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.sync_now import now_, pause_, resume_, rewind_
 from app.views.generations import generation_lines, read_generations
 from app.views.link import link_details
 from app.views.sync import read_refusals, read_verified, verified_line
-from app.views.text import clip, safe, since
+from app.views.text import clip, safe
+from app.views.times import told
 from storage.process_lock import holder
 from sync.spoke.status import read_status
 
@@ -51,7 +52,9 @@ def status(context: Context, as_json: bool) -> None:
     if as_json:
         print_json({**camel(link), "unsent": link.unsent, "daemonPid": pid, "generations": camel(lives)})
     else:
-        click.echo("\n".join(link_details(link, round(now().timestamp() * 1000), running=pid is not None)))
+        click.echo(
+            "\n".join(link_details(link, round(now().timestamp() * 1000), running=pid is not None, when=as_wanted()))
+        )
 
 
 @sync.command()
@@ -76,7 +79,7 @@ def generations(context: Context, topic: str | None, as_json: bool) -> None:
     elif not found:
         say("no generations yet: they begin with the first session with a hub")
     else:
-        click.echo("\n".join(generation_lines(found)))
+        click.echo("\n".join(generation_lines(found, as_wanted())))
 
 
 @sync.command()
@@ -132,5 +135,5 @@ def rejected(context: Context, as_json: bool) -> None:
     now_ms = round(now().timestamp() * 1000)
     for one in found:
         payload = "(deleted here)" if one.payload is None else clip(safe(one.payload[:200]), 60)
-        when = since(one.noted_at_ms, now_ms)
+        when = told(one.noted_at_ms, now_ms, as_wanted())
         click.echo(f"{safe(one.topic)} {one.offset}  {safe(one.code)}: {safe(one.detail)}  {when}  {payload}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from app.audit import audit
 from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
@@ -89,6 +90,7 @@ def pause_(context: Context, as_json: bool) -> None:
     """
     with context.database() as db, db.transaction() as tx:
         changed = pause(tx, round(now().timestamp() * 1000))
+        audit(tx, "sync.pause")
     if as_json:
         print_json({"paused": True, "changed": changed})
     else:
@@ -108,6 +110,7 @@ def resume_(context: Context, as_json: bool) -> None:
     """
     with context.database() as db, db.transaction() as tx:
         changed = resume(tx)
+        audit(tx, "sync.resume")
     if as_json:
         print_json({"paused": False, "changed": changed})
     else:
@@ -137,6 +140,7 @@ def rewind_(context: Context, stream: str, as_json: bool) -> None:
                 code=ExitCode.USAGE,
             )
         forgotten = rewind(tx, stream)
+        audit(tx, "sync.rewind", stream=stream)
     if as_json:
         print_json({"stream": stream, "forgotten": forgotten})
     else:

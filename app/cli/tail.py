@@ -14,6 +14,8 @@ import msgspec
 from app.cli.context import Context, json_option, now, say, shown_json
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import TIMES
+from app.cli.options import time_format as wanted_times
 from app.views.conditions import all_hold, parse_condition
 from app.views.text import readable
 from storage.engine import Database, Event
@@ -23,7 +25,7 @@ from storage.events.envelope import EventShapeError, envelope_of
 if TYPE_CHECKING:
     from app.views.conditions import Condition
 
-TIME_FORMATS = ("clock", "relative", "iso", "raw")
+TIME_FORMATS = ("clock", "iso", *TIMES)
 
 
 def _conditions(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[Condition]:
@@ -49,9 +51,7 @@ def _conditions(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -
 @click.option(
     "--time-format",
     type=click.Choice(TIME_FORMATS),
-    default="clock",
-    show_default=True,
-    help="Time of day (UTC), how long ago, date and time, or unix milliseconds.",
+    help="Time of day (UTC, the default), ISO-8601, how long ago, local, UTC, or unix milliseconds.",
 )
 @json_option
 @click.pass_obj
@@ -62,7 +62,7 @@ def tail(
     follow: bool,
     count: int | None,
     conditions: list[Condition],
-    time_format: str,
+    time_format: str | None,
     as_json: bool,
 ) -> None:
     """Print the events of the stream TOPIC.
@@ -79,7 +79,7 @@ def tail(
     events before --where looks at them, --count those that are printed. VALUE is compared with text as it is and with
     anything else as JSON; * and ? stand for characters.
     """
-    printer = _Printer(topic, count, conditions, _writer(time_format, as_json))
+    printer = _Printer(topic, count, conditions, _writer(time_format or wanted_times() or "clock", as_json))
     with context.database() as db:
         after = start if start >= 0 else _behind_last(db, topic, -start)
         while not printer.done:
@@ -200,9 +200,9 @@ def _time(time_format: str) -> Callable[[str | None, int], str] | None:
     def milliseconds(timestamp: str | None, created_at: int) -> int:
         return round(moment(timestamp, created_at).timestamp() * 1000)
 
-    return {
-        "clock": None,
-        "relative": lambda *of: f"{when(milliseconds(*of), round(now().timestamp() * 1000), 'relative'):>10}",
-        "iso": lambda *of: moment(*of).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "raw": lambda *of: str(milliseconds(*of)),
-    }[time_format]
+    if time_format == "iso":
+        return lambda *of: moment(*of).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    form = next((each for each in TIMES if each == time_format), None)
+    if form is None:
+        return None
+    return lambda *of: f"{when(milliseconds(*of), round(now().timestamp() * 1000), form):>10}"

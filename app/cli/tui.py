@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +16,7 @@ from app import logs
 from app.cli.context import Context
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.options import colored
+from app.cli.options import colored, say_read_only
 from app.services.supervisor import Service
 from storage.engine import Database
 from storage.process_lock import LockHeldError, ProcessLock, holder
@@ -28,10 +29,16 @@ FPS, SSH_FPS = 4.0, 2.0
 
 @click.command()
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone (also SPOKE_ASCII=1, [ui] ascii).")
-@click.option("--read-only", is_flag=True, help="Look, change nothing: verbs that write are disabled, nothing is run.")
+@click.option(
+    "--read-only",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda ctx, _, value: say_read_only(ctx, value),
+    help="Look, change nothing: verbs that write are disabled, nothing is run, files are opened without write access.",
+)
 @click.option("--theme", help="A theme for this time ([ui] theme makes it stay).")
 @click.pass_obj
-def tui(context: Context, ascii_only: bool, read_only: bool, theme: str | None) -> None:
+def tui(context: Context, ascii_only: bool, theme: str | None) -> None:
     """Open the terminal UI.
 
     \b
@@ -42,17 +49,19 @@ def tui(context: Context, ascii_only: bool, read_only: bool, theme: str | None) 
     terminal UI, it shows what they do. `?` shows the keys, `:` everything that can be done. NO_COLOR is respected;
     without a UTF-8 locale it draws with ASCII.
     """
-    open_tui(context, ascii_only=ascii_only, read_only=read_only, theme=theme)
+    open_tui(context, ascii_only=ascii_only, theme=theme)
 
 
-def open_tui(context: Context, *, ascii_only: bool = False, read_only: bool = False, theme: str | None = None) -> None:
+def open_tui(context: Context, *, ascii_only: bool = False, theme: str | None = None) -> None:
     """Run the TUI on this terminal until it is closed."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandError(
             "the terminal UI needs a terminal", hint="use `spoke status`, `spoke session show`", code=ExitCode.USAGE
         )
     settings = context.settings()
-    context.make_data_dir()
+    read_only = context.read_only
+    if not read_only:
+        context.make_data_dir()
     encoding = (sys.stdout.encoding or "").lower()
     ascii_only = ascii_only or bool(os.environ.get("SPOKE_ASCII")) or "utf" not in encoding
     if colored() is False:
@@ -60,8 +69,9 @@ def open_tui(context: Context, *, ascii_only: bool = False, read_only: bool = Fa
     elif colored():
         os.environ.pop("NO_COLOR", None)
     os.environ.pop("TEXTUAL_COLOR_SYSTEM", None)  # Textual dies of a value that it does not know
-    # While the screen is ours, what happens goes into a file of our own.
-    logs.set_up(replace(logs.Logging.of(settings), file=context.paths.log_file, max_bytes=1_000_000, keep=1))
+    # While the screen is ours, what happens goes into a file of our own; read-only runs no services and keeps no log.
+    file = Path(os.devnull) if read_only else context.paths.log_file
+    logs.set_up(replace(logs.Logging.of(settings), file=file, max_bytes=1_000_000, keep=1))
     with ExitStack() as stack:
         lock = ProcessLock(context.paths.daemon_lock)
         alone = False  # a daemon, or another TUI, runs the services
@@ -126,6 +136,6 @@ def _run(
     if app.failure is not None:
         raise CommandError(
             f"the terminal UI ended with an error: {app.failure}",
-            hint=f"{paths.log_file} has the details; please report them",
+            hint="please report it" if read_only else f"{paths.log_file} has the details; please report them",
             code=ExitCode.BUG,
         )

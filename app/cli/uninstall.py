@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from app.audit import audit_before
 from app.cli.context import confirm, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
@@ -43,6 +44,8 @@ def uninstall(system: bool | None, prefix: Path | None, purge: bool, name: str |
     else:
         say(f"stays: {installed.data_dir}, {installed.config_file}")
         confirm("Remove this?", "nobody can be asked whether to remove it", yes=yes)
+    if not purge:
+        audit_before(installed.paths, "uninstall", say, prefix=str(layout.root))
     remove(layout, installed, purge=purge)
     say("removed" if purge else "removed; the data is still there")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import to_builtins
 
+from app.audit import audit_before
 from app.cli.context import Context, camel, json_option, now, print_json, say
 from app.cli.install import gate_option, not_upgraded, place_options
 
@@ -75,6 +76,9 @@ def upgrade(
         keys = trusted(context.paths.config_file.parent / "release-keys") | _given(key)
         release, signer = verified(file, _signature(file, signature), keys)
         say(f"{file.name}: version {release.version}, signed by {signer}")
+        installed = layout.installed()
+        if installed is not None:
+            audit_before(installed.paths, "upgrade", say, file=str(file.absolute()), version=release.version)
         done = follow(layout, file, release, allow_downgrade=allow_downgrade, gate=gate, now=now(), tell=say)
     _report(done, as_json)
     if done.state == "rolled back":
@@ -100,7 +104,11 @@ def rollback(restore: bool, gate_s: int, system: bool | None, prefix: Path | Non
     from app.install.layout import choose
     from app.install.upgrade import roll_back
 
-    _report(roll_back(choose(system, prefix), restore=restore, gate=Gate(float(gate_s)), tell=say), as_json)
+    layout = choose(system, prefix)
+    installed = layout.installed()
+    if installed is not None:
+        audit_before(installed.paths, "rollback", say, restore=restore)
+    _report(roll_back(layout, restore=restore, gate=Gate(float(gate_s)), tell=say), as_json)
 
 
 def _signature(file: Path, given: Path | None) -> Path:

@@ -180,7 +180,8 @@ spoke config check               # every problem at once, with file and line
 spoke config schema > spoke.schema.json    # for editors
 ```
 
-While `spoke run` or the terminal UI runs, a change of the file, or a SIGHUP, is taken at once: the services begin anew
-with it (the log says which keys have changed); `[ui]`, `[keys]` and `[log]` change without that. `ui.mouse` and
-`ui.max_fps` wait for the next start of the terminal UI. A file that is wrong changes nothing; the log has every
-problem, with its line. `spoke hub run` goes by `[log]` alone, and reads it again on SIGHUP."""
+While `spoke run` or the terminal UI runs, a change of the file is taken at once: the services begin anew with it (the
+log says which keys have changed); `[ui]`, `[keys]` and `[log]` change without that. `ui.mouse` and `ui.max_fps` wait
+for the next start of the terminal UI. A file that is wrong changes nothing; the log has every problem, with its line.
+SIGHUP (`systemctl reload spoke`) makes `spoke run` look at once; a terminal UI ends with it, for its terminal is gone.
+`spoke hub run` goes by `[log]` alone, and reads it again on SIGHUP."""

@@ -29,8 +29,11 @@ def _new_id() -> str:
 def end_what_is_left(db: Database, clock: Callable[[], datetime] = _now) -> int:
     """Say in the log what nobody else will say any more; returns how many calls and sessions that were.
 
-    Exactly once for each, whoever looks: event and row change in one transaction, which asks again.
+    Exactly once for each, whoever looks: event and row change in one transaction, which asks again. A database that was
+    opened read-only stays as it is.
     """
+    if db.read_only:
+        return 0
     here = running(db)
     with db.snapshot() as snapshot:
         if not here.left(snapshot):

@@ -36,9 +36,11 @@ def catch_up(
     """Project everything that is in the log now and return how many events that were.
 
     Safe beside a running daemon: cursor and rows move in one transaction, so each event is applied once by whoever
-    comes first. `progress` is told the events done so far.
+    comes first. `progress` is told the events done so far. A database that was opened read-only stays as it is.
     """
     done = 0
+    if db.read_only:
+        return done
     for projection in behind(db, projections):
         while True:
             with db.transaction() as tx:

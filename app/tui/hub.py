@@ -37,7 +37,7 @@ class HubTable(TableView[T]):
         """The hub's files, not this node's; on a reader thread all the same."""
         if self.spoke.hub_dir is None:
             return ()
-        self.found = read_contents(self.spoke.hub_dir)
+        self.found = read_contents(self.spoke.hub_dir, read_only=self.spoke.read_only)
         return self.pick(self.found)
 
 

@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from app.audit import audited
 from app.tui.detail import Detail
 from app.tui.lines.line_list import PLAIN
 from app.tui.prompts import Confirm
@@ -149,7 +150,7 @@ class SyncView(TableView[StreamStatus]):
         about = ["What is on its way is acknowledged first; events wait here, nothing is lost."]
         if await self.app.push_screen_wait(Confirm("let the link rest until it is resumed?", about)):
             at_ms = self.spoke.now_ms()
-            await self._write(lambda tx: pause(tx, at_ms), "the link rests; R resumes it")
+            await self._write(audited("sync.pause", lambda tx: pause(tx, at_ms)), "the link rests; R resumes it")
 
     def why_not_pause_link(self) -> str | None:
         """It must not rest already."""
@@ -158,7 +159,7 @@ class SyncView(TableView[StreamStatus]):
 
     async def action_resume_link(self) -> None:
         """End the pause."""
-        await self._write(resume, "the link goes on")
+        await self._write(audited("sync.resume", resume), "the link goes on")
 
     def why_not_resume_link(self) -> str | None:
         """It must rest."""
@@ -174,7 +175,8 @@ class SyncView(TableView[StreamStatus]):
             return
         topic = row.topic
         if await self.app.push_screen_wait(Confirm(f"compare {topic} with the hub anew?", about)):
-            await self._write(lambda tx: rewind(tx, topic), f"{topic}: compared anew when the link is up")
+            change = audited("sync.rewind", lambda tx: rewind(tx, topic), stream=topic)
+            await self._write(change, f"{topic}: compared anew when the link is up")
 
     def why_not_rewind(self) -> str | None:
         """There must be a hub and a stream."""

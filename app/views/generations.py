@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.views.text import count, date, safe
+from app.views.times import When
 from storage.engine import Snapshot
 
 
@@ -43,8 +44,10 @@ def read_generations(snapshot: Snapshot, topic: str | None = None) -> list[Gener
     ]
 
 
-def generation_lines(rows: Sequence[GenerationRow]) -> list[str]:
-    """A line for each, indented below the generation that it branched from."""
+def generation_lines(rows: Sequence[GenerationRow], when: When | None = None) -> list[str]:
+    """A line for each, indented below the generation that it branched from. `when` writes when it began; without it,
+    a date, UTC.
+    """
     lines: list[str] = []
     depth: dict[str, int] = {}
     topic = None
@@ -61,7 +64,6 @@ def generation_lines(rows: Sequence[GenerationRow]) -> list[str]:
             part = f"behind {count(row.base)}, sealed at {count(row.end)}"
         if row.active and row.end is not None and row.seen > row.end:
             part += f", the hub alone has up to {count(row.seen)}"
-        lines.append(
-            f"  {'  ' * depth[row.gen_id]}{row.number} {row.gen_id} {row.reason:<12} {part} ({date(row.created_at_ms)})"
-        )
+        began = date(row.created_at_ms) if when is None else when(row.created_at_ms)
+        lines.append(f"  {'  ' * depth[row.gen_id]}{row.number} {row.gen_id} {row.reason:<12} {part} ({began})")
     return lines

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.views.overview import copy_line
 from app.views.text import count, of, safe
+from app.views.times import When
 from storage.copies import RestoredNote, restored_from
 from storage.engine import Snapshot
 from storage.identity.devices import Device, list_devices
@@ -117,10 +118,12 @@ class HubStatus:
     """What its files are a copy of, when they are one."""
 
 
-def read_hub(directory: Path) -> HubStatus:
-    """How the hub of a data directory stands; safe beside a running hub."""
-    spokes = list_spokes(directory)
-    with _system(directory) as system:
+def read_hub(directory: Path, *, read_only: bool = False) -> HubStatus:
+    """How the hub of a data directory stands; safe beside a running hub. `read_only`: files are opened without write
+    access, here and below.
+    """
+    spokes = list_spokes(directory, read_only=read_only)
+    with _system(directory, read_only=read_only) as system:
         facts: dict[str, str] = dict(system.rows("SELECT name, value FROM hub_facts"))
         ((tenants,),) = system.rows("SELECT count(*) FROM organizations")
         restored = restored_from(system, "hub_facts")
@@ -140,8 +143,8 @@ def read_hub(directory: Path) -> HubStatus:
     )
 
 
-def hub_lines(found: HubStatus, now_ms: int) -> list[str]:
-    """A hub in words, a line each; what wants attention says where to look."""
+def hub_lines(found: HubStatus, now_ms: int, when: When | None = None) -> list[str]:
+    """A hub in words, a line each; what wants attention says where to look. `when` as in `link_details`."""
     where = f" on {safe(found.address)}" if found.address else ""
     lines = [
         f"hub        process {found.pid}{where}" if found.pid is not None else "hub        not running: spoke hub run",
@@ -149,7 +152,7 @@ def hub_lines(found: HubStatus, now_ms: int) -> list[str]:
         f" {of(found.events, 'event')}",
     ]
     if found.restored is not None:
-        lines.append(copy_line(found.restored, now_ms))
+        lines.append(copy_line(found.restored, now_ms, when))
     if found.duplicates:
         lines.append(f"again      {of(found.duplicates, 'event')} came more than once; each is here once")
     if found.gaps:
@@ -159,28 +162,28 @@ def hub_lines(found: HubStatus, now_ms: int) -> list[str]:
     return lines
 
 
-def read_contents(directory: Path) -> HubContents:
+def read_contents(directory: Path, *, read_only: bool = False) -> HubContents:
     """Everything in a hub's data directory; safe beside a running hub. Opens every tenant's file: not for the loop."""
-    with _system(directory) as system:
+    with _system(directory, read_only=read_only) as system:
         tenants, devices, tokens = list_tenant_files(system), list_devices(system), list_join_tokens(system)
     return HubContents(
-        status=read_hub(directory),
+        status=read_hub(directory, read_only=read_only),
         tenants=tuple(tenants),
-        spokes=tuple(list_spokes(directory)),
-        gaps=tuple(list_gaps(directory)),
-        quarantined=tuple(list_quarantined(directory)),
+        spokes=tuple(list_spokes(directory, read_only=read_only)),
+        gaps=tuple(list_gaps(directory, read_only=read_only)),
+        quarantined=tuple(list_quarantined(directory, read_only=read_only)),
         devices=tuple(devices),
         tokens=tuple(tokens),
     )
 
 
-def list_spokes(directory: Path) -> list[SpokeRow]:
+def list_spokes(directory: Path, *, read_only: bool = False) -> list[SpokeRow]:
     """Every spoke of every tenant in a hub's data directory, by tenant and name; safe beside a running hub."""
     found: list[SpokeRow] = []
     running = holder(directory / "hub.lock") is not None  # a killed hub left its spokes marked as connected
-    with _system(directory) as system:
+    with _system(directory, read_only=read_only) as system:
         epochs: dict[str, int] = dict(system.rows("SELECT node_id, epoch FROM ratchets"))
-    for tenant, snapshot in _tenants(directory):
+    for tenant, snapshot in _tenants(directory, read_only=read_only):
         for node_id, name, connected, seen_ms, agent, sessions in snapshot.rows(
             "SELECT node_id, name, connected > 0, seen_at, agent, sessions FROM link_spokes ORDER BY name, node_id"
         ):
@@ -191,11 +194,11 @@ def list_spokes(directory: Path) -> list[SpokeRow]:
     return found
 
 
-def list_gaps(directory: Path) -> list[GapRow]:
+def list_gaps(directory: Path, *, read_only: bool = False) -> list[GapRow]:
     """Every hole in the spokes' logs that nobody can fill any more, oldest first in each tenant."""
     return [
         GapRow(tenant, *row)
-        for tenant, snapshot in _tenants(directory)
+        for tenant, snapshot in _tenants(directory, read_only=read_only)
         for row in snapshot.rows(
             "SELECT g.node_id, coalesce(s.name, ''), g.topic, substr(lower(hex(g.gen_id)), 1, 8), g.after, g.upto,"
             " g.noted_at FROM link_gaps g LEFT JOIN link_spokes s ON s.node_id = g.node_id"
@@ -204,11 +207,11 @@ def list_gaps(directory: Path) -> list[GapRow]:
     ]
 
 
-def list_quarantined(directory: Path) -> list[QuarantinedRow]:
+def list_quarantined(directory: Path, *, read_only: bool = False) -> list[QuarantinedRow]:
     """Every event that was put aside since it cannot be read, oldest first in each tenant."""
     return [
         QuarantinedRow(tenant, *row)
-        for tenant, snapshot in _tenants(directory)
+        for tenant, snapshot in _tenants(directory, read_only=read_only)
         for row in snapshot.rows(
             "SELECT q.node_id, coalesce(s.name, ''), q.topic, substr(lower(hex(q.gen_id)), 1, 8), q.offset, q.code,"
             " q.detail, q.noted_at, q.key, q.payload, q.created_at FROM link_quarantine q"
@@ -232,8 +235,8 @@ def _streams(snapshot: Snapshot, node_id: str) -> tuple[StreamRow, ...]:
 
 
 @contextmanager
-def _system(directory: Path) -> Iterator[Snapshot]:
-    db = open_system_database(directory / "system.db")
+def _system(directory: Path, *, read_only: bool) -> Iterator[Snapshot]:
+    db = open_system_database(directory / "system.db", read_only=read_only)
     try:
         with db.snapshot() as snapshot:
             yield snapshot
@@ -241,9 +244,9 @@ def _system(directory: Path) -> Iterator[Snapshot]:
         db.close()
 
 
-def _tenants(directory: Path) -> Iterator[tuple[str, Snapshot]]:
+def _tenants(directory: Path, *, read_only: bool) -> Iterator[tuple[str, Snapshot]]:
     for file in sorted(directory.glob("tenant-*.db")):
-        db = open_tenant_database(file)
+        db = open_tenant_database(file, read_only=read_only)
         try:
             with db.snapshot() as snapshot:
                 yield file.stem.removeprefix("tenant-"), snapshot

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.views.text import ago, count, duration, of, safe, since
+from app.views.text import ago, count, duration, of, safe
+from app.views.times import When, told
 from sync.spoke.status import LinkStatus, State, StreamStatus
 
 GLYPHS: dict[State, str] = {
@@ -63,15 +64,17 @@ def _retry(link: LinkStatus, now_ms: int) -> str:
     return f" · retry in {duration(link.retry_at_ms - now_ms)}"
 
 
-def link_details(link: LinkStatus, now_ms: int, *, running: bool) -> list[str]:
-    """Everything about the link, a line each: for `spoke sync status` and the overview."""
+def link_details(link: LinkStatus, now_ms: int, *, running: bool, when: When | None = None) -> list[str]:
+    """Everything about the link, a line each: for `spoke sync status` and the overview. `when` writes moments; without
+    it, how long ago they are.
+    """
     lines = [link_line(link, now_ms, running=running)]
     if link.state == "unpaired":
         lines.append("Everything works without a hub. To join one: spoke join wss://HOST")
     if link.hub_url:
         lines.append(f"hub        {safe(link.hub_url)}")
     if link.paused_at_ms is not None:
-        lines.append(f"paused     {since(link.paused_at_ms, now_ms)}; to go on: spoke sync resume")
+        lines.append(f"paused     {told(link.paused_at_ms, now_ms, when)}; to go on: spoke sync resume")
     elif not running and link.state != "unpaired":
         lines.append("No process runs the link. Start it: spoke run")
     if link.error is not None:
@@ -81,7 +84,7 @@ def link_details(link: LinkStatus, now_ms: int, *, running: bool) -> list[str]:
     if link.skew_ms is not None and abs(link.skew_ms) > SKEW_MS:
         way = "ahead of" if link.skew_ms > 0 else "behind"
         lines.append(f"clock      this machine's is {duration(abs(link.skew_ms))} {way} the hub's")
-    lines += [_stream_line(stream, now_ms) for stream in link.streams]
+    lines += [_stream_line(stream, now_ms, when) for stream in link.streams]
     if link.breaks:
         lines.append(f"the link broke {of(link.breaks, 'time')}")
     if link.duplicates:
@@ -89,9 +92,9 @@ def link_details(link: LinkStatus, now_ms: int, *, running: bool) -> list[str]:
     return lines
 
 
-def _stream_line(stream: StreamStatus, now_ms: int) -> str:
+def _stream_line(stream: StreamStatus, now_ms: int, when: When | None) -> str:
     """Never "synced": what the hub said that it has on its disk, and when it said so."""
-    acked = "never acked" if stream.acked_at_ms is None else f"acked {since(stream.acked_at_ms, now_ms)}"
+    acked = "never acked" if stream.acked_at_ms is None else f"acked {told(stream.acked_at_ms, now_ms, when)}"
     parts = [
         f"at {count(stream.last_offset)}, hub has {count(stream.acked_offset)}, {count(stream.unsent)} unsent",
         acked,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.views.calls import Call
 from app.views.text import clip, clock, duration, safe
+from app.views.times import When
 from app.views.waterfall import ASCII_GLYPHS, GLYPHS, CallTree
 
 
@@ -40,14 +41,16 @@ class Changes:
         yield from began
 
 
-def change_line(change: Change, width: int | None = None, *, ascii_only: bool = False) -> str:
-    """One line: when, state, name (indented as deep as the call is), how long, why it failed."""
+def change_line(change: Change, width: int | None = None, *, ascii_only: bool = False, when: When | None = None) -> str:
+    """One line: when (`when` writes it; the time of day, UTC, without), state, name (indented as deep as the call is),
+    how long, why it failed.
+    """
     call = change.call
     at_ms = call.completed_ms if change.kind == "ended" else call.started_ms
-    when = f"{'-':12}" if at_ms is None else clock(round(at_ms))
+    told = f"{'-':12}" if at_ms is None else clock(round(at_ms)) if when is None else when(at_ms)
     glyph = (ASCII_GLYPHS if ascii_only else GLYPHS)[call.status]
     name = safe(call.operation_id, ascii_only=ascii_only)
     took = f"  {duration(call.duration_ms)}" if change.kind == "ended" and call.duration_ms is not None else ""
     why = f"  {safe(call.error, ascii_only=ascii_only)}" if call.error else ""
-    line = f"{when} {glyph} {'  ' * min(change.depth, 20)}{name}{took}{why}"
+    line = f"{told} {glyph} {'  ' * min(change.depth, 20)}{name}{took}{why}"
     return line if width is None else clip(line, width, ellipsis="~" if ascii_only else "…")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from app.views.text import safe
+from app.views.times import When
+from app.views.times import when as in_format
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PLAIN = re.compile(
@@ -102,9 +104,10 @@ def _at(value: object) -> int | None:
         return None
 
 
-def log_line(entry: LogLine) -> list[str]:
-    """An entry as text: when, how grave, who, what; then what belongs to it, indented."""
-    at = "" if entry.at_ms is None else datetime.fromtimestamp(entry.at_ms / 1000).strftime("%m-%d %H:%M:%S ")
+def log_line(entry: LogLine, when: When | None = None) -> list[str]:
+    """An entry as text: when (`when` writes it; local time without), how grave, who, what; then what belongs to it."""
+    told = when or (lambda at_ms: in_format(at_ms, 0, "local"))
+    at = "" if entry.at_ms is None else f"{told(entry.at_ms)} "
     return [
         f"{at}{entry.level:<8} {safe(entry.logger)}: {safe(entry.text)}",
         *(f"  {safe(line)}" for line in entry.more),

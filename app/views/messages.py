@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
 from itertools import groupby
 from typing import Any, Literal, TypeAlias
 
 from app.importers.imported import tool_operation
 from app.views.calls import Call, milliseconds
 from app.views.text import clip, clock, duration, safe, wrap
+from app.views.times import When
 from app.views.waterfall import ASCII_GLYPHS, GLYPHS
 from storage.engine import Snapshot
 
@@ -165,14 +165,16 @@ def conversation(
     width: int,
     *,
     ascii_only: bool = False,
-    zone: tzinfo = UTC,
+    when: When | None = None,
 ) -> list[Line]:
-    """The conversation in lines of at most `width` cells. `calls` are the session's, by request id."""
+    """The conversation in lines of at most `width` cells. `calls` are the session's, by request id. `when` writes
+    moments; without it they are times of day, UTC.
+    """
     lines: list[Line] = []
     for message in messages:
         if lines:
             lines.append(Line("", "gap", message.id))
-        lines.append(Line(_head(message, width, ascii_only=ascii_only, zone=zone), "head", message.id))
+        lines.append(Line(_head(message, width, ascii_only=ascii_only, when=when), "head", message.id))
         for part in message.parts:
             call = calls.get(part.call_id or "")
             failed = call is not None and call.status == "failed"
@@ -183,10 +185,11 @@ def conversation(
     return lines
 
 
-def _head(message: Message, width: int, *, ascii_only: bool, zone: tzinfo) -> str:
+def _head(message: Message, width: int, *, ascii_only: bool, when: When | None) -> str:
     rule, dot, ellipsis = ("-", "-", "~") if ascii_only else ("─", "·", "…")
     facts = [message.role or "?", *([message.agent] if message.agent else [])]
-    at = [] if message.at_ms is None else [clock(round(message.at_ms), zone)[:8]]
+    at_ms = message.at_ms
+    at = [] if at_ms is None else [clock(round(at_ms))[:8] if when is None else when(at_ms)]
     text = f" {dot} ".join([*(safe(fact, ascii_only=ascii_only) for fact in facts), *at])
     return clip(f"{rule}{rule} {text} ", width, ellipsis=ellipsis)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.views.sessions import SessionRow, list_sessions
-from app.views.text import date, safe, since
+from app.views.text import date, safe
+from app.views.times import When, told
 from storage.copies import BackupNote, RestoredNote, last_backup, restored_from
 from storage.engine import Snapshot
 from sync.link.errors import IdentityConflictError
@@ -59,21 +60,22 @@ def read_overview(snapshot: Snapshot) -> Overview:
     )
 
 
-def copy_line(copy: RestoredNote, now_ms: int) -> str:
-    """What a file was restored from."""
-    made = f"{date(copy.copy_ms)} UTC on {safe(copy.host)}"
-    return f"restored   {since(copy.at_ms, now_ms)} from a backup of {made}: {safe(copy.source)}"
+def copy_line(copy: RestoredNote, now_ms: int, when: When | None = None) -> str:
+    """What a file was restored from. `when` as in `link_details`."""
+    made = f"{f'{date(copy.copy_ms)} UTC' if when is None else when(copy.copy_ms)} on {safe(copy.host)}"
+    by = f" by {safe(copy.by)}" if copy.by else ""
+    return f"restored   {told(copy.at_ms, now_ms, when)}{by} from a backup of {made}: {safe(copy.source)}"
 
 
-def copy_lines(found: Overview, now_ms: int) -> list[str]:
+def copy_lines(found: Overview, now_ms: int, when: When | None = None) -> list[str]:
     """What the file knows of its copies: that it is one, what follows from that, and the last backup."""
     lines = []
     if found.restored is not None:
-        lines.append(copy_line(found.restored, now_ms))
+        lines.append(copy_line(found.restored, now_ms, when))
         if found.link.error_code == IdentityConflictError.code:
             lines.append("           The hub knows a later life of this node. If the machine that the backup is of")
             lines.append("           still runs, make this one a node of its own: spoke reidentify. If it does not,")
             lines.append("           this one is let in when the other was silent for 10 minutes; nothing is lost.")
     if found.backup is not None:
-        lines.append(f"backup     {since(found.backup.at_ms, now_ms)}: {safe(found.backup.file)}")
+        lines.append(f"backup     {told(found.backup.at_ms, now_ms, when)}: {safe(found.backup.file)}")
     return lines

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TypeAlias
 
 from app.views.columns import Column
 from app.views.queues import Cause, JobRow, QueueRow
 from app.views.text import safe
-
-When: TypeAlias = Callable[[float | None], str]
+from app.views.times import WIDTH
+from app.views.times import When as When
 
 
 def queue_columns(when: When) -> tuple[Column[QueueRow], ...]:
@@ -21,7 +19,7 @@ def queue_columns(when: When) -> tuple[Column[QueueRow], ...]:
         Column("delayed", "DELAYED", lambda row: str(row.delayed), 8, lambda row: row.delayed, right=True),
         Column("running", "RUNNING", lambda row: str(row.running), 8, lambda row: row.running, right=True),
         Column("dead", "DEAD", lambda row: str(row.dead), 8, lambda row: row.dead, right=True),
-        Column("oldest", "OLDEST", lambda row: when(row.oldest_ms), 12, lambda row: row.oldest_ms),
+        Column("oldest", "OLDEST", lambda row: when(row.oldest_ms), WIDTH, lambda row: row.oldest_ms),
     )
 
 
@@ -31,7 +29,7 @@ def job_columns(when: When) -> tuple[Column[JobRow], ...]:
         Column("id", "JOB", lambda row: str(row.id), 8, lambda row: row.id, right=True),
         Column("state", "STATE", lambda row: row.state, 8),
         Column("tries", "TRIES", lambda row: f"{row.attempts}/{row.max_attempts}", 6, lambda row: row.attempts),
-        Column("at", "AT", lambda row: when(row.at_ms), 12, lambda row: row.at_ms),
+        Column("at", "AT", lambda row: when(row.at_ms), WIDTH, lambda row: row.at_ms),
         Column("error", "ERROR", lambda row: (row.error or "").strip().split("\n")[0], 24, grow=True, rank=1),
         Column("payload", "PAYLOAD", lambda row: row.payload[:200], 30, rank=2),
     )
@@ -41,7 +39,7 @@ def cause_columns(when: When) -> tuple[Column[Cause], ...]:
     """The columns of a list of causes."""
     return (
         Column("jobs", "JOBS", lambda row: str(row.jobs), 8, lambda row: row.jobs, right=True),
-        Column("newest", "NEWEST", lambda row: when(row.newest_ms), 12, lambda row: row.newest_ms),
+        Column("newest", "NEWEST", lambda row: when(row.newest_ms), WIDTH, lambda row: row.newest_ms),
         Column("example", "EXAMPLE", lambda row: str(row.example), 8, lambda row: row.example, right=True),
         Column("error", "CAUSE", lambda row: row.error, 40, grow=True),
     )

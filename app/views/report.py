@@ -6,22 +6,26 @@ from collections.abc import Set
 
 from app.views.sessions import SessionRow
 from app.views.text import clip, date, duration, fit, of, safe
+from app.views.times import WIDTH, When
 from app.views.waterfall import ASCII_GLYPHS, GLYPHS, CallTree, fall_of, header, name_width, render_row
 
 _GLYPH_OF = {"active": "running", "completed": "completed", "failed": "failed", "aborted": "aborted"}
 
 
-def session_line(row: SessionRow, width: int, *, ascii_only: bool = False) -> str:
-    """A session in a list: glyph, id, when, how long, calls, title; in at most `width` cells."""
+def session_line(row: SessionRow, width: int, *, ascii_only: bool = False, when: When | None = None) -> str:
+    """A session in a list: glyph, id, when (`when` writes it; a date, UTC, without), how long, calls, title; in at most
+    `width` cells.
+    """
     glyph = (ASCII_GLYPHS if ascii_only else GLYPHS)[_GLYPH_OF[row.status]]
-    when = date(row.started_ms if row.started_ms is not None else row.recorded_ms)
+    at_ms = row.started_ms if row.started_ms is not None else row.recorded_ms
+    told = date(at_ms) if when is None else f"{when(at_ms):<{WIDTH}}"
     mark = " " if row.started_ms is not None else "*"  # recorded then; when it ran is not known
     failed = f" {row.failed} failed" if row.failed else ""
     took = duration(row.duration_ms)
     if ascii_only:
         took = took.replace("–", "-")
     calls = of(row.calls, "call")
-    line = f"{glyph} {safe(row.id[:8])} {when}{mark} {took:>7} {calls:>9}{failed}  "
+    line = f"{glyph} {safe(row.id[:8])} {told}{mark} {took:>7} {calls:>9}{failed}  "
     return clip(line + safe(row.title, ascii_only=ascii_only), width, ellipsis="~" if ascii_only else "…")
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from app.views.text import readable, safe
 from storage.engine import Event, Snapshot
+from storage.events.operator_events import ACTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,10 @@ class _Known(msgspec.Struct, rename="camel"):
     code: str | None = None
     message: str | None = None
     timestamp: str | None = None
+    user: Any = None
+    action: Any = None
+    arguments: Any = None
+    """Of `operator.acted`; in events of others they may be anything."""
 
 
 _decoder: msgspec.json.Decoder[_Known] = msgspec.json.Decoder(_Known)
@@ -178,11 +184,18 @@ def tell(event: Event) -> Told:
         known = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return Told(event, None, "(not an event)", "", payload[:200], failed=False)
+    if known.type == ACTED:
+        return Told(event, known.timestamp, known.type, str(known.user), _act(known), failed=False)
     who = (known.request_id or known.session_id or key or "")[:8]
     failure = f"{known.code}: {known.message}" if known.code else ""
     what = known.operation_id or known.title or known.status or known.role or ""
     failed = known.type == "call.error" or known.status == "failed"
     return Told(event, known.timestamp, known.type, who, f"{what}  {failure}".strip()[:400], failed)
+
+
+def _act(known: _Known) -> str:
+    said = known.arguments.items() if isinstance(known.arguments, dict) else ()
+    return " ".join([str(known.action), *(f"{name}={value}" for name, value in said)])[:400]
 
 
 def describe(event: Event, when: Callable[[str | None, int], str] | None = None) -> str:

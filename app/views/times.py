@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Literal, TypeAlias
 
-from app.views.text import ago
+from app.views.text import ago, since
 
 TimeFormat: TypeAlias = Literal["relative", "local", "utc", "raw"]
+When: TypeAlias = Callable[[float | None], str]
+"""Writes moments (unix milliseconds) in the format of whoever shows them."""
 FORMATS: tuple[TimeFormat, ...] = ("relative", "local", "utc", "raw")
 WIDTH = 14
 """Cells that every format fits in."""
@@ -27,6 +30,15 @@ def when(at_ms: int | float | None, now_ms: int, form: TimeFormat, zone: tzinfo 
         return _relative(int(at_ms), now_ms)
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     return (at if form == "utc" else at.astimezone(zone)).strftime("%m-%d %H:%M:%S")
+
+
+def told(at_ms: int, now_ms: int, when: When | None) -> str:
+    """A moment inside a sentence: as it is wanted, else how long ago it is.
+
+    >>> told(0, 900, None), told(0, 900, lambda at_ms: f"<{at_ms}>")
+    ('just now', '<0>')
+    """
+    return since(at_ms, now_ms) if when is None else when(at_ms)
 
 
 def _relative(at_ms: int, now_ms: int) -> str:

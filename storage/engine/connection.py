@@ -6,11 +6,11 @@ import errno
 import os
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import apsw
 
-from storage.engine.errors import CannotOpenError, ParameterError, translated
+from storage.engine.errors import CannotOpenError, NoSharedMemoryError, ParameterError, ReadOnlyError, translated
 
 Value: TypeAlias = bool | int | float | str | bytes | None
 Params: TypeAlias = Sequence[Value] | None
@@ -56,9 +56,33 @@ def connect(path: str, *, durability: Durability, query_only: bool, read_only: b
     `query_only` connections refuse writes; `read_only` ones open the file itself without write access. `durability`
     chooses `synchronous`: FULL makes COMMIT wait for the disk, NORMAL leaves that to the next checkpoint.
 
+    Readers share an index of the write-ahead log (`-shm`). A `read_only` connection uses the one that is there, or
+    makes it. Where neither can be, the file is read as it is, but only on a read-only file system: nobody can write.
+
     Raises:
+        NoSharedMemoryError: there is no `-shm`, it cannot be made, and somebody might write to the file meanwhile.
         DatabaseError: in the flavour that says why (cannot open, not a database, corrupt, read-only …).
     """
+    try:
+        return _connect(path, durability, query_only=query_only, read_only=read_only)
+    except (CannotOpenError, ReadOnlyError) as error:
+        file = file_of(path)
+        if not read_only or not os.access(file, os.R_OK):
+            raise
+        if not _never_changes(file):
+            raise NoSharedMemoryError(f"{path}: nobody has it open, and its directory cannot be written") from error
+    unchanging = f"file:{quote(os.path.abspath(file))}?immutable=1"
+    return _connect(unchanging, durability, query_only=query_only, read_only=True)
+
+
+def _never_changes(file: str) -> bool:
+    """Whether a file lies where nobody can write, with nothing in a write-ahead log that a reader would miss."""
+    wal = f"{file}-wal"
+    read_only = os.statvfs(file).f_flag & os.ST_RDONLY
+    return bool(read_only) and not (os.path.exists(wal) and os.path.getsize(wal))
+
+
+def _connect(path: str, durability: Durability, *, query_only: bool, read_only: bool) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_URI
     flags |= apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     with translated(path):

@@ -17,13 +17,13 @@ from storage.engine import schema, sql_functions
 from storage.engine.connection import Durability, Params, create_private, file_of
 from storage.engine.cron import CronSchedule
 from storage.engine.durations import Durations
-from storage.engine.errors import BusyError, ClosedError, ReadOnlyError, UsageError
+from storage.engine.errors import BusyError, ClosedError, OpenedReadOnlyError, UsageError
 from storage.engine.locks import Lock
 from storage.engine.notify import Listener, prune_notifications
 from storage.engine.outbox import Outbox
 from storage.engine.queue import MAX_ATTEMPTS, VISIBILITY_TIMEOUT_S, Queue, check_options
 from storage.engine.rate_limit import sweep_rate_limits, try_rate_limit
-from storage.engine.readers import Readers, Snapshot
+from storage.engine.readers import Onlooker, Readers, Snapshot
 from storage.engine.retention import Cut, Limits, cut_stream, plan_stream, prune_dead, prune_results
 from storage.engine.scheduler import Scheduler
 from storage.engine.stream import Stream
@@ -75,10 +75,15 @@ class Database:
         self._outboxes: dict[str, Outbox] = {}
         self._writer: Writer | None = None
         self._wal: WalSync | None = None
-        if not read_only:
+        self._onlooker: Onlooker | None = None
+        if read_only:
+            self._onlooker = Onlooker(path)
+            self._wake = WakeHub(file_of(path), self._onlooker.has_foreign_commit, watcher)
+        else:
             create_private(path)
             self._wal = WalSync(file_of(path))
             self._writer = Writer(path, durability, watcher, partial(sql_functions.register, clock=clock))
+            self._wake = self._writer.wake
         self._readers = Readers(path, max_readers, read_only=read_only)
         self._pool = ThreadPoolExecutor(max_readers, thread_name_prefix="engine-reader")
         try:
@@ -103,7 +108,7 @@ class Database:
     @property
     def _writable(self) -> Writer:
         if self._writer is None:
-            raise ReadOnlyError(f"{self.path}: opened read-only")
+            raise OpenedReadOnlyError(f"{self.path}: opened read-only")
         return self._writer
 
     def transaction(self) -> WriteBlock:
@@ -144,7 +149,7 @@ class Database:
             BusyError: that was not possible now.
         """
         if self._wal is None:
-            raise ReadOnlyError(f"{self.path}: opened read-only")
+            raise OpenedReadOnlyError(f"{self.path}: opened read-only")
         if self.closed:
             raise ClosedError(f"{self.path}: the database is closed")
         if not self._wal.failed:
@@ -336,7 +341,7 @@ class Database:
     @property
     def wake(self) -> WakeHub:
         """Wake-ups of this database."""
-        return self._writable.wake
+        return self._wake
 
     def close(self) -> None:
         """Finish queued writes and close every connection; idempotent. Waiters get `ClosedError`."""
@@ -347,6 +352,9 @@ class Database:
             self._writer.close()
         if self._wal is not None:
             self._wal.close()
+        if self._onlooker is not None:
+            self._wake.close(ClosedError(f"{self.path}: the database is closed"))
+            self._onlooker.close()
         self._pool.shutdown(wait=True)
         self._readers.close()
         for call in self.at_close:
@@ -372,11 +380,13 @@ def open(
             `polling`.
         watcher_poll_interval_ms: how often to poll where that is done.
         durability: `full` makes every commit survive a power cut; `normal` is Honker's choice.
-        read_only: open without any write access; streams can be read, nothing can be published.
+        read_only: open without any write access; streams can be read and followed, nothing can be published. On a
+            read-only file system the file is read as it is.
         clock: unix seconds; what queues, locks, results and schedules go by.
 
     Raises:
         CannotOpenError, NotADatabaseError, ReadOnlyError, CorruptError: why it cannot be used; nothing was changed.
+        NoSharedMemoryError: with `read_only`, where nobody has it open and its directory cannot be written.
         UsageError: an argument is outside what is accepted.
     """
     name = os.fspath(path)

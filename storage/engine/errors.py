@@ -12,7 +12,7 @@ Every error derives from `EngineError` and also from what Honker raises in the s
     ├── NestedTransactionError (RuntimeError) a second transaction on the thread that holds one
     └── DatabaseError (RuntimeError)          SQLite said no
         ├── BusyError, FullError, ReadOnlyError, CorruptError, NotADatabaseError,
-        └── CannotOpenError, DiskError, ConstraintError, SqlError, QueryInterruptedError
+        └── CannotOpenError (NoSharedMemoryError), DiskError, ConstraintError, SqlError, QueryInterruptedError
 """
 
 from __future__ import annotations
@@ -88,6 +88,12 @@ class ReadOnlyError(DatabaseError):
     hint = "check the owner and the permissions of the file and of its directory"
 
 
+class OpenedReadOnlyError(ReadOnlyError):
+    """The database was opened without write access, as it was asked for."""
+
+    hint = "to change something, do it without --read-only"
+
+
 class CorruptError(DatabaseError):
     """The database file is damaged."""
 
@@ -104,6 +110,12 @@ class CannotOpenError(DatabaseError):
     """The database file cannot be opened or created."""
 
     hint = "check that the directory exists and that you may write to it"
+
+
+class NoSharedMemoryError(CannotOpenError):
+    """Nobody has the database open, and what readers share (`-wal`, `-shm`) cannot be made beside it."""
+
+    hint = "copy the file (and its -wal, if there is one) to a directory that you may write to, or start the services"
 
 
 class DiskError(DatabaseError):

@@ -35,6 +35,39 @@ class Snapshot:
         return self._connection.cursor()
 
 
+class Onlooker:
+    """Tells of commits, for a handle that has no write connection. Any thread may ask, and close."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: apsw.Connection | None = None
+        self._seen: int | None = None
+        self._closed = False
+
+    def has_foreign_commit(self) -> bool:
+        """Whether anybody may have committed since the last call; at the first one, nobody can know.
+
+        Raises:
+            DatabaseError: the file cannot be read any more.
+        """
+        with self._lock, translated(self._path):
+            if self._closed:
+                return False
+            if self._connection is None:
+                self._connection = connect(self._path, durability="normal", query_only=True, read_only=True)
+            before, self._seen = self._seen, int(self._connection.pragma("data_version"))
+            return self._seen != before
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        with self._lock:
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
 class Readers:
     """At most `limit` query-only connections, opened when needed and kept."""
 

@@ -19,6 +19,27 @@ class NewerFileError(EngineError):
     hint = "upgrade this program; the file was not touched"
 
 
+class OlderFileError(EngineError):
+    """The file was written by an older version of Spoke, and may not be migrated now."""
+
+    hint = (
+        "any command without --read-only brings it up to this version, after a copy; `spoke run` and `hub run` do too"
+    )
+
+
+def check_current(db: Database, migrations: Sequence[str]) -> None:
+    """Let pass only a file that needs no migration; nothing is written.
+
+    Raises:
+        NewerFileError, OlderFileError: it is of another version.
+    """
+    version = int(db.query("PRAGMA user_version")[0]["user_version"])
+    if version > len(migrations):
+        raise NewerFileError(f"{db.path}: {newer(db.path, version, len(migrations))}")
+    if version < len(migrations):
+        raise OlderFileError(f"{db.path}: schema version {version}, this program needs {len(migrations)}")
+
+
 def schema_version(tx: Transaction) -> int:
     """Return the number of the last migration applied to the file."""
     return int(tx.rows("PRAGMA user_version")[0][0])

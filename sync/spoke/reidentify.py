@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,9 @@ class Reidentified:
         return sum(log.kept for log in self.logs)
 
 
-def reidentify(db: Database, device_key: Path, at_ms: int) -> Reidentified:
+def reidentify(
+    db: Database, device_key: Path, at_ms: int, also: Callable[[Transaction], None] = lambda tx: None
+) -> Reidentified:
     """Give this database an identity of its own, while no process runs its services.
 
     In one transaction: a new node id; for every log a new generation behind the last offset that the hub is known to
@@ -54,7 +57,7 @@ def reidentify(db: Database, device_key: Path, at_ms: int) -> Reidentified:
     copy was made belongs to the other node; everything else is kept here and sent as this node's. Calls that the hub
     asked the other node for are that node's, and so are their results; of calls to the hub that it has, only the other
     node hears. Then the key is removed. A crash in between
-    leaves a fact, and `drop_foreign_key`, which joining calls first, does the rest.
+    leaves a fact, and `drop_foreign_key`, which joining calls first, does the rest. `also` is done in the transaction.
 
     Raises:
         EngineError: nothing was changed.
@@ -62,6 +65,7 @@ def reidentify(db: Database, device_key: Path, at_ms: int) -> Reidentified:
     """
     with db.transaction() as tx:
         found = _change(tx, at_ms)
+        also(tx)
         if device_key.exists():
             tx.execute(
                 "UPDATE link_status SET error_code = ?, error = 'this node has no key of its own yet', hint = ?",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.systemd_unit import HUB, NAME, system_unit
+from app.systemd_unit import HUB, NAME, system_unit, user_unit
 
 MOST_EXPOSED = 2.0
 
@@ -32,3 +32,8 @@ def test_systemd_takes_it_and_finds_it_closed(tmp_path: Path, hub: bool) -> None
     found = re.search(rf"exposure level for {unit.name}: ([0-9.]+)", scored.stdout)
     assert found, scored.stderr
     assert float(found[1]) <= MOST_EXPOSED
+
+
+def test_reload_is_a_hangup() -> None:
+    for unit in (system_unit("/usr/bin/spoke"), user_unit("/home/a/spoke", Path("/d"), Path("/c"))):
+        assert "\nExecReload=/bin/kill -HUP $MAINPID\n" in unit

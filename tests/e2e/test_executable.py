@@ -26,6 +26,10 @@ def test_version_help_and_selftest(environment: dict[str, str]) -> None:
     report = spoke(environment, "selftest")
     assert "✗" not in report
     assert report.count("✓") == 9
+    made = json.loads(spoke(environment, "version", "--json"))
+    assert re.fullmatch("[0-9a-f]{40}", made["commit"])
+    assert {"apsw", "textual", "pydantic"} <= {library["name"] for library in made["libraries"]}
+    assert all(re.fullmatch("[0-9a-f]{64}", library["sha256"]) for library in made["libraries"])
 
 
 def test_what_it_starts_does_not_inherit_its_own_libraries(environment: dict[str, str]) -> None:

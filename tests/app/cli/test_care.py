@@ -71,13 +71,15 @@ def test_json_says_what_was_done(spoke: Spoke, node: Path, tmp_path: Path) -> No
     assert [member["name"] for member in made["manifest"]["members"]] == ["tenant-local.db"]
     assert (made["grown"], made["leftOut"], made["unmarked"]) == ({}, [], {})
     spoke("record", "--", "true")
-    assert json.loads(spoke("backup", str(file), "--json")[1])["grown"]["tenant-local.db"]["events"] == 4
+    assert json.loads(spoke("backup", str(file), "--json")[1])["grown"]["tenant-local.db"]["events"] == 5, (
+        "four of two recorded commands, and that this backup was asked for"
+    )
     done = json.loads(spoke("restore", str(file), "--replace", "--json")[1])
     assert done["databases"] == ["tenant-local.db"]
     assert Path(done["aside"]).is_dir()
     status = json.loads(spoke("status", "--json")[1])
     assert status["restored"]["source"] == str(file)
-    assert status["lastBackup"]["offset"] == 4, "the copy knows of the backup before it"
+    assert status["lastBackup"]["offset"] == 5, "the copy knows of the backup before it"
 
 
 def test_what_is_refused(spoke: Spoke, node: Path, tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ def test_retention_says_who_holds_what(spoke: Spoke, node: Path, monkeypatch: py
     monkeypatch.delenv("SPOKE_HUB__URL")
     assert "nothing was deleted" in spoke("db", "retention", "--dry-run")[2]
     assert "call-protocol            1 event" in spoke("db", "retention")[1], "nobody that never reads it holds it"
-    assert json.loads(spoke("status", "--json")[1])["events"] == 2
+    assert json.loads(spoke("status", "--json")[1])["events"] == 3, "one of each stream; that it was cut is one too"
 
 
 def test_a_newer_file_names_the_copy_to_go_back_to(spoke: Spoke, node: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +20,10 @@ from app.install.installing import install, planned
 from app.install.layout import Layout, choose
 from app.paths import resolve
 from app.release import Release, ReleaseFile, sign
+from storage.engine import Snapshot
+from storage.engine.stream import read_events
+from storage.events.operator_events import STREAM
+from storage.looking import look
 from tests.app.cli.test_cli import Spoke, node, spoke  # noqa: F401
 from tests.app.install.fakes import database, release
 
@@ -99,6 +104,38 @@ def test_upgrade_and_back(spoke: Spoke, prefix: Path, tmp_path: Path) -> None:  
     code, out, err = spoke("rollback", "--prefix", str(prefix), "--restore", "--json")
     assert (code, current(prefix)) == (0, "1.0.0"), err
     assert set(CONTRACTS["rollback"].fields) <= set(json.loads(out))
+
+
+def test_each_leaves_an_act(
+    spoke: Spoke,  # noqa: F811
+    prefix: Path,
+    tmp_path: Path,
+    node: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the database, of whatever version it is, before anything is changed."""
+
+    def acts() -> list[str]:
+        return [str(event["action"]) for event in look(node / "tenant-local.db", read_acts)]
+
+    file = signed(release(tmp_path / "files", "1.1.0"), "1.1.0")
+    where = ("--prefix", str(prefix))
+    assert spoke("upgrade", str(file), *where, "--key", PUBLIC)[0] == 0
+    assert acts() == ["upgrade"]
+    assert spoke("rollback", *where)[0] == 0
+    assert acts() == ["upgrade", "rollback"]
+    monkeypatch.setattr("app.executable._STARTED_FROM", str(release(tmp_path / "files", "1.2.0")))
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    assert spoke("install", "--user", *where, "--no-service")[0] == 0
+    assert acts() == ["upgrade", "rollback", "install"]
+    assert spoke("uninstall", *where, "--yes")[0] == 0
+    assert acts() == ["upgrade", "rollback", "install", "uninstall"]
+    (first, *_) = look(node / "tenant-local.db", read_acts)
+    assert first["arguments"] == {"file": str(file), "version": "1.1.0"}
+
+
+def read_acts(snapshot: Snapshot) -> list[dict[str, Any]]:
+    return [json.loads(str(event.payload_json)) for event in read_events(snapshot, STREAM, 0, 100)]
 
 
 def test_an_upgrade_that_went_back_says_why(spoke: Spoke, prefix: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -17,7 +17,7 @@ from app.tui.view import View
 from storage.engine import CorruptError, Database
 from storage.tenants import open_system_database, open_tenant_database
 from sync.spoke.status import write_status
-from tests.app.tui.conftest import NOW_MS, app_on, check_golden, frame, settle
+from tests.app.tui.conftest import NOW_MS, app_on, check_golden, frame, settle, until
 
 SIZES = [(80, 24), (100, 30), (200, 50)]
 NAMES = [one.name for one in PLACES]
@@ -80,6 +80,24 @@ async def test_read_only(filled: Database, hub_dir: Path, place: str, size: tupl
         assert isinstance(view, View)
         for action in view.WRITES:
             assert view.why_not(action) == "this terminal UI is read-only (--read-only)"
+
+
+async def test_read_only_shows_what_others_commit(filled: Database, hub_dir: Path) -> None:
+    """With a handle that has no write access, on every place, and on the hub's files."""
+    reader = open_tenant_database(filled.path, read_only=True)
+    try:
+        app = app_with(reader, hub_dir, read_only=True)
+        async with app.run_test(size=(100, 30)) as pilot:
+            for place in NAMES:
+                app.action_go(place)
+                await settle(pilot)
+                assert "This cannot be shown" not in frame(app), place
+            app.action_go("streams")
+            await settle(pilot)
+            filled.stream("brand-new").publish({"x": 1})
+            await until(pilot, lambda: "brand-new" in frame(app))
+    finally:
+        reader.close()
 
 
 @by_size

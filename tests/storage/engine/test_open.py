@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from storage import engine
-from storage.engine import CannotOpenError, Database, NotADatabaseError, ReadOnlyError
+from storage.engine import CannotOpenError, ClosedError, Database, NotADatabaseError, ReadOnlyError
+from storage.engine.errors import NoSharedMemoryError
 from tests.conftest import SHARED
 
 SCHEMA = SHARED / "reference" / "honker-schema.txt"
@@ -156,3 +162,92 @@ def test_the_probe_would_see_a_lost_lock(path: Path, db: Database) -> None:
     with db.transaction():
         os.close(os.open(f"{path}-shm", os.O_RDONLY))  # what the engine must never do
         assert probe(path) == "got it"
+
+
+async def test_read_only_hears_of_new_commits(path: Path, db: Database) -> None:
+    """Without a connection that could write: a follower gets what is published after it began to wait."""
+    other = engine.open(path, read_only=True)
+    try:
+        events = other.stream("s").subscribe()
+        async with asyncio.timeout(60):
+            waiting = asyncio.ensure_future(anext(events))
+            db.stream("s").publish("new")
+            assert (await waiting).payload == "new"
+            updates = other.update_events()
+            waiting_update = asyncio.ensure_future(anext(updates))
+            while not waiting_update.done():
+                db.stream("s").publish("more")
+                await asyncio.sleep(0.01)
+    finally:
+        other.close()
+    with pytest.raises(ClosedError):
+        await other.wake.add(None).wait()
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Root may write everywhere; nobody may not."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def locked_away() -> Iterator[Path]:
+    """A database that everybody may read, closed, in a directory that nobody may write to."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        db = engine.open(folder / "t #1?.db")
+        db.stream("s").publish(1)
+        db.close()
+        (folder / "t #1?.db").chmod(0o444)
+        folder.chmod(0o555)
+        yield folder / "t #1?.db"
+        folder.chmod(0o755)
+
+
+def test_read_only_in_a_directory_that_cannot_be_written(locked_away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else could write meanwhile, unseen, so it is refused; on a read-only file system nobody could."""
+    with without_privileges(), pytest.raises(NoSharedMemoryError) as refused:
+        engine.open(locked_away, read_only=True).query("SELECT 1")
+    assert "copy the file" in refused.value.hint
+    real = os.statvfs
+
+    def read_only(file: str) -> SimpleNamespace:
+        return SimpleNamespace(f_flag=real(file).f_flag | os.ST_RDONLY)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("storage.engine.connection.os.statvfs", read_only)
+        with without_privileges():
+            db = engine.open(locked_away, read_only=True)
+            assert [event.payload for event in db.stream("s").read()] == [1]
+            db.close()
+        wal = Path(f"{locked_away}-wal")
+        locked_away.parent.chmod(0o755)
+        wal.write_bytes(b"x")
+        locked_away.parent.chmod(0o555)
+        with without_privileges(), pytest.raises(NoSharedMemoryError):  # what is in there would be missed
+            engine.open(locked_away, read_only=True).query("SELECT 1")
+
+
+def test_read_only_beside_a_writer_in_a_directory_that_cannot_be_written(locked_away: Path) -> None:
+    """What the writer shares is used; what it commits later is seen."""
+    locked_away.chmod(0o644)
+    if os.geteuid() != 0:
+        locked_away.parent.chmod(0o755)
+    writer = engine.open(locked_away)
+    writer.stream("s").publish(2)
+    locked_away.parent.chmod(0o555)
+    with without_privileges():
+        db = engine.open(locked_away, read_only=True)
+        assert [event.payload for event in db.stream("s").read()] == [1, 2]
+        writer.stream("s").publish(3)
+        assert [event.payload for event in db.stream("s").read()] == [1, 2, 3]
+        db.close()
+    writer.close()
