@@ -369,6 +369,7 @@ class Model(RuleBasedStateMachine):
         self.live: dict[int, dict[str, Any]] = {}
         self.dead: dict[int, str] = {}
         self.held: list[tuple[Job, int]] = []
+        self.paused = False
 
     def teardown(self) -> None:
         self.db.close()
@@ -411,7 +412,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(number=st.integers(1, 3), worker=st.sampled_from("ab"))
     def claim(self, number: int, worker: str) -> None:
-        wanted = [job for job in self.claimable() if self.good(job)][:number]
+        wanted = [] if self.paused else [job for job in self.claimable() if self.good(job)][:number]
         claimed = self.queue.claim_batch(worker, number)
         assert [job.id for job in claimed] == wanted
         for job in claimed:
@@ -419,6 +420,8 @@ class Model(RuleBasedStateMachine):
             row |= {"attempts": row["attempts"] + 1, "until": self.now + 10, "worker": worker}
             assert job.attempts == row["attempts"]
             self.held.append((job, row["attempts"]))
+        if self.paused:
+            return  # nothing was met: `tables_agree` sees that nothing was buried
         self.bury_met()
 
     def bury_met(self) -> None:
@@ -465,6 +468,16 @@ class Model(RuleBasedStateMachine):
             elif owned:
                 self.live[job.id] |= {"run_at": self.now + 5, "until": None, "worker": None}
 
+    @rule()
+    def pause(self) -> None:
+        assert self.queue.pause() is not self.paused
+        self.paused = True
+
+    @rule()
+    def resume(self) -> None:
+        assert self.queue.resume() is self.paused
+        self.paused = False
+
     @rule(seconds=st.integers(1, 15))
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds)
@@ -491,6 +504,7 @@ class Model(RuleBasedStateMachine):
             job: (row["until"] is not None, row["attempts"], row["run_at"]) for job, row in self.live.items()
         }
         assert dict(dead(self.db)) == self.dead
+        assert not (self.paused and self.queue.next_claim_at())
 
 
 TestModel = Model.TestCase
