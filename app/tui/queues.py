@@ -192,8 +192,9 @@ class QueueView(DeskView):
     def heading(self) -> str:
         """The queue, and which jobs of it."""
         paused = " · paused" if self._rests else ""
-        which = ", older" if self._before else ", newest" if self._more else " jobs"
-        return f"queue {safe(self._queue)}{paused} · {self._state or 'all'}{which}"
+        part = "older" if self._before else "newest" if self._more else ""
+        which = f"{self._state or 'all'} jobs" if not part else f"{self._state}, {part}" if self._state else part
+        return f"queue {safe(self._queue)}{paused} · {which}"
 
     def counts(self) -> str:
         """Where the list does not hold every job, that is said, and how many there are."""
