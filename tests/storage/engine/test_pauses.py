@@ -11,15 +11,11 @@ from typing import Any
 import pytest
 
 from storage import engine
-from storage.engine import Database, Job, Queue, jobs, pauses, schedules
+from storage.engine import Database, Queue, jobs, pauses, schedules
 from tests.storage.engine.clock import Clock
+from tests.storage.engine.test_queue import must
 
 LIMIT_S = 60
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -27,16 +23,6 @@ def db(path: Path, clock: Clock) -> Iterator[Database]:
     database = engine.open(path, clock=clock, durability="normal")
     yield database
     database.close()
-
-
-@pytest.fixture
-def queue(db: Database) -> Queue:
-    return db.queue("q", visibility_timeout_s=10, max_attempts=3)
-
-
-def must(job: Job | None) -> Job:
-    assert job is not None
-    return job
 
 
 def test_a_paused_queue_hands_out_no_job_and_what_is_held_goes_on(queue: Queue, db: Database) -> None:

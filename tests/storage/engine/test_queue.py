@@ -20,20 +20,10 @@ LIMIT_S = 30
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def db(path: Path, clock: Clock) -> Iterator[Database]:
     database = engine.open(path, clock=clock, durability="normal")
     yield database
     database.close()
-
-
-@pytest.fixture
-def queue(db: Database) -> Queue:
-    return db.queue("q", visibility_timeout_s=10, max_attempts=3)
 
 
 def must(job: Job | None) -> Job:
