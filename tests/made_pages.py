@@ -162,6 +162,7 @@ TABLES = {
     "_honker_scheduler_tasks": ("Schedules.", "`spoke schedule …`, `schedules.…`"),
     "_honker_notifications": ("Notifications that listeners are woken by.", "whatever notifies"),
     "engine_job_errors": ("The error of a job's last attempt, for which Honker's format has no place.", "workers"),
+    "engine_paused_queues": ("Queues that rest, and since when.", "`spoke queue pause`, `queue.pause`"),
 }
 """What each table is for, and who writes it."""
 
@@ -179,7 +180,7 @@ def schema_page() -> str:
         " them. JSON is text. Times are integers since 1970: with 10 digits seconds, with 13 milliseconds.",
         "`*` part of the primary key; `!` never null; `=` the default; `→` what it refers to.",
         "## The engine's, in every file",
-        "The format of Honker 0.5.0, and one table of our own.",
+        "The format of Honker 0.5.0, and two tables of our own.",
         *_told({name: tenant[name] for name in sorted(engine)}),
         "## `tenant-….db`: a node, or a tenant of a hub",
         *_told({name: rows for name, rows in tenant.items() if name not in engine}),

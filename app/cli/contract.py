@@ -54,7 +54,7 @@ _SESSION = "sessionId title source status startedAt endedAt callCount failedCoun
 _OPERATION = "operationId type description"
 _GRAPH = "graphId name type status nodeCount edgeCount changedAt"
 _NODE = "key type label status"
-_JOB = "id queue state payload priority attempts maxAttempts createdMs atMs worker error"
+_JOB = "id queue state payload priority attempts maxAttempts createdMs atMs worker error pausedMs"
 _IMPORTED = "name sessionId calls newEvents new"
 _FOLLOWED = "state current other backup restored reason removed"
 _ASKED = "or requestId, operationId and output where it was executed here"
@@ -67,10 +67,12 @@ CONTRACTS: dict[str, Contract] = {
     "operations list": _reads("array", _OPERATION),
     "operations search": _reads("array", _OPERATION),
     "operations schema": _reads("object", f"{_OPERATION} inputSchema outputSchema errors executions"),
-    "queue list": _reads("array", "name ready delayed running dead oldestMs"),
+    "queue list": _reads("array", "name ready delayed running dead oldestMs pausedMs"),
     "queue jobs": _reads("array", _JOB),
     "queue show": _reads("object", _JOB),
     "queue dead": _reads("array", "error jobs newestMs example"),
+    "queue pause": _writes("object", "done"),
+    "queue resume": _writes("object", "done"),
     "queue retry": _writes("object", note="id of the new job, or with --all how many jobs"),
     "queue cancel": _destroys("object", "done"),
     "queue purge": _destroys("object", "jobs"),

@@ -14,8 +14,8 @@ from app.cli.exit_codes import ExitCode
 from app.cli.options import interactive
 from app.views.columns import table
 from app.views.queue_text import cause_columns, job_columns, job_text, queue_columns
-from app.views.queues import STATES, JobState, read_causes, read_job, read_jobs, read_queues
-from app.views.text import safe
+from app.views.queues import STATES, JobState, count_jobs, read_causes, read_job, read_jobs, read_queues
+from app.views.text import count, of, safe
 
 STATE = click.Choice(list(STATES))
 CAUSE_AT = 40
@@ -56,23 +56,33 @@ def list_(context: Context, as_json: bool) -> None:
 @click.argument("name", metavar="QUEUE")
 @click.option("--state", type=STATE, help="Only jobs in this state.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--before", type=int, metavar="JOB", help="Only jobs older than this one.")
 @json_option
 @click.pass_obj
-def jobs(context: Context, name: str, state: JobState | None, limit: int, as_json: bool) -> None:
-    """The newest jobs of QUEUE.
+def jobs(context: Context, name: str, state: JobState | None, limit: int, before: int | None, as_json: bool) -> None:
+    """The newest jobs of QUEUE, the newest first.
 
     \b
     Example:
       spoke queue jobs secret-rotation --state dead
+
+    When there are older ones too, the last line on stderr says how to go on.
     """
     with context.database() as db, db.snapshot() as snapshot:
-        rows = read_jobs(snapshot, name, state, limit)
+        rows = read_jobs(snapshot, name, state, limit + 1, before)  # one more tells whether there are more
+        older = len(rows) > limit
+        total = count_jobs(snapshot, name, state) if older else 0
+    rows = rows[:limit]
     if as_json:
         print_json(camel(rows))
     elif rows:
         click.echo("\n".join(table(rows, job_columns(relative), 120)))
     else:
-        say(f"no {state + ' ' if state else ''}jobs in {safe(name)}")
+        say(f"no {state + ' ' if state else ''}{'older ' if before is not None else ''}jobs in {safe(name)}")
+    if older:
+        say(
+            f"{count(len(rows))} of {of(total, f'{state} job' if state else 'job')}; older ones: --before {rows[-1].id}"
+        )
 
 
 @queue.command()
@@ -115,6 +125,44 @@ def dead(context: Context, name: str, as_json: bool) -> None:
         click.echo("\n".join(table(causes, cause_columns(relative), max(120, widest + CAUSE_AT))))
     else:
         say(f"no dead jobs in {safe(name)}")
+
+
+@queue.command()
+@click.argument("name", metavar="QUEUE")
+@json_option
+@click.pass_obj
+def pause(context: Context, name: str, as_json: bool) -> None:
+    """Hand out no job of QUEUE until it is resumed; what runs goes on, new jobs wait.
+
+    \b
+    Example:
+      spoke queue pause secret-rotation
+
+    It lasts over restarts. A queue that has no jobs yet can be paused too.
+    Programs that claim with Honker itself, not with Spoke, do not know of it.
+    """
+    done = execute(context, "queue.pause", {"queue": name})
+    if not done["done"]:
+        raise CommandError(f"{safe(name)} is paused already", hint=f"spoke queue resume {safe(name)}")
+    _tell(done, as_json, f"{safe(name)} is paused")
+
+
+@queue.command()
+@click.argument("name", metavar="QUEUE")
+@json_option
+@click.pass_obj
+def resume(context: Context, name: str, as_json: bool) -> None:
+    """Let QUEUE go on; workers that wait have its jobs at once.
+
+    \b
+    Example:
+      spoke queue pause secret-rotation
+      spoke queue resume secret-rotation
+    """
+    done = execute(context, "queue.resume", {"queue": name})
+    if not done["done"]:
+        raise CommandError(f"{safe(name)} is not paused", hint="`spoke queue list` shows which are")
+    _tell(done, as_json, f"{safe(name)} is on")
 
 
 @queue.command()

@@ -12,6 +12,7 @@ from app.cli.context import Context, as_wanted, json_option, now, print_json, sa
 from app.cli.projecting import project
 from app.views.link import link_details
 from app.views.overview import copy_lines, read_overview
+from app.views.queue_text import paused_note
 from app.views.report import session_line
 from app.views.text import count, of
 from storage.process_lock import holder
@@ -47,6 +48,7 @@ def status(context: Context, as_json: bool) -> None:
                 "calls": found.calls,
                 "events": found.events,
                 "rejectedEvents": found.rejects,
+                "pausedQueues": list(found.paused),
                 "sizeBytes": found.size_bytes,
                 "lastBackup": to_builtins(found.backup),
                 "restored": to_builtins(found.restored),
@@ -68,6 +70,8 @@ def status(context: Context, as_json: bool) -> None:
         for one in services
         if one["state"] == "waiting"
     ]
+    if note := paused_note(found.paused, now_ms):
+        lines.append(f"attention  {': '.join(note)}")
     if found.rejects:
         lines.append(f"attention  {of(found.rejects, 'event')} not of the stream's kind (table projection_rejects)")
     details = link_details(found.link, now_ms, running=pid is not None, when=as_wanted())

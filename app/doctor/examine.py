@@ -24,6 +24,7 @@ from app.paths import Paths
 from storage.copies import last_backup
 from storage.engine import Snapshot, sqlite_version
 from storage.engine.errors import EngineError
+from storage.engine.pauses import paused_queues
 from storage.looking import look
 from storage.process_lock import holder
 from sync.spoke.status import LinkStatus, read_status
@@ -91,6 +92,7 @@ def looks(world: World) -> Iterator[tuple[str, Look]]:
     yield "copies", lambda: files.copies(paths.databases)
     if paths.tenant_db.exists():
         yield "backup", lambda: running.backup(_of_file(paths.tenant_db, last_backup), now_ms)
+        yield "queues", lambda: running.queues(_of_file(paths.tenant_db, paused_queues) or {}, now_ms)
     yield "services", partial(_services, world)
     if settings is not None:
         yield "key", partial(_key, paths, settings)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from app.doctor.finding import Finding
 from app.services.local_client import NoDaemonError
 from app.views.link import SKEW_MS, link_line
+from app.views.queue_text import paused_note
 from app.views.text import duration, of, since
 from storage.copies import BackupNote
 from sync.spoke.status import LinkStatus
@@ -55,6 +56,14 @@ def link(status: LinkStatus, now_ms: int, *, running: bool) -> Finding:
     if running and status.state == "offline":
         return Finding("link", "warning", line, status.error or "the hub is not reached", status.hint or "see: hub")
     return Finding("link", "ok", line)
+
+
+def queues(paused: Mapping[str, int], now_ms: int) -> Finding:
+    """Whether queues rest (name, since when in unix seconds)."""
+    note = paused_note(paused, now_ms)
+    if note is None:
+        return Finding("queues", "ok", "none is paused")
+    return Finding("queues", "warning", note[0], "somebody has paused it: its jobs wait", note[1])
 
 
 def clock(status: LinkStatus) -> Finding:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.operations.declare import Group, Json, NothingInput, check_name
 from app.views.queues import fingerprint, read_causes
-from storage.engine import jobs
+from storage.engine import jobs, pauses
 from storage.engine.errors import PayloadError
 from storage.engine.payload import loads
 from storage.graphs.errors import NotFoundError
@@ -24,6 +24,7 @@ class QueueOutput(Model):
     pending: int
     processing: int
     dead: int
+    paused: bool
 
 
 class QueuesOutput(Model):
@@ -66,6 +67,8 @@ class JobsInput(Model):
     queue: str
     state: Literal["live", "dead"] = "live"
     limit: int = Field(default=100, ge=1, le=1_000)
+    before: int | None = None
+    """Only jobs older than that one."""
 
 
 class JobRowOutput(Model):
@@ -137,12 +140,15 @@ def register(registry: Registry) -> None:
     def queues(_: NothingInput, context: OperationContext) -> QueuesOutput:
         with context.database.snapshot() as snapshot:
             rows = snapshot.rows(
-                "SELECT queue, sum(state = 'pending'), sum(state = 'processing'), sum(state = 'dead') FROM"
-                " (SELECT queue, state FROM _honker_live UNION ALL SELECT queue, 'dead' FROM _honker_dead)"
-                " GROUP BY queue ORDER BY queue"
+                "SELECT queue, sum(state = 'pending'), sum(state = 'processing'), sum(state = 'dead'),"
+                " max(state = 'paused') FROM (SELECT queue, state FROM _honker_live"
+                " UNION ALL SELECT queue, 'dead' FROM _honker_dead"
+                " UNION ALL SELECT queue, 'paused' FROM engine_paused_queues) GROUP BY queue ORDER BY queue"
             )
         return QueuesOutput(
-            queues=[QueueOutput(queue=row[0], pending=row[1], processing=row[2], dead=row[3]) for row in rows]
+            queues=[
+                QueueOutput(queue=row[0], pending=row[1], processing=row[2], dead=row[3], paused=row[4]) for row in rows
+            ]
         )
 
     @group.query("jobs", "The jobs of a queue.")
@@ -153,8 +159,8 @@ def register(registry: Registry) -> None:
         with context.database.snapshot() as snapshot:
             rows = snapshot.query(
                 f"SELECT id, {state} AS state, payload, priority, attempts, max_attempts, run_at, {error} AS error"
-                f" FROM {table} WHERE queue = ? ORDER BY id DESC LIMIT ?",
-                (given.queue, given.limit),
+                f" FROM {table} WHERE queue = ?1 AND (?3 IS NULL OR id < ?3) ORDER BY id DESC LIMIT ?2",
+                (given.queue, given.limit, given.before),
             )
             errors = {
                 row["id"]: jobs.last_error(snapshot, row["id"]) if given.state == "live" else row["error"]
@@ -180,6 +186,14 @@ def register(registry: Registry) -> None:
     @group.mutation("cancel", "Remove a job that waits or runs.")
     def cancel(given: JobInput, context: OperationContext) -> DoneOutput:
         return DoneOutput(done=jobs.cancel(context.transaction, given.id))
+
+    @group.mutation("pause", "Hand out no job of a queue until it is resumed; what runs goes on.")
+    def pause(given: QueueInput, context: OperationContext) -> DoneOutput:
+        return DoneOutput(done=pauses.pause(context.transaction, given.queue, now=context.database.clock()))
+
+    @group.mutation("resume", "Let a queue go on that was paused.")
+    def resume(given: QueueInput, context: OperationContext) -> DoneOutput:
+        return DoneOutput(done=pauses.resume(context.transaction, given.queue))
 
     @group.mutation("retry", "Queue a dead job anew.")
     def retry(given: JobInput, context: OperationContext) -> JobOutput:

@@ -12,6 +12,7 @@ from textual.widgets import Static
 from app.tui.sessions import SessionsView
 from app.views.link import link_details
 from app.views.overview import Overview, copy_lines, read_overview
+from app.views.queue_text import paused_note
 from app.views.sessions import SessionRow
 from app.views.text import count, of
 from storage.engine import Snapshot
@@ -59,6 +60,8 @@ def facts(found: Overview, now_ms: int, *, running: bool) -> list[str]:
         f" {of(found.events, 'event')}, {found.size_bytes / 1e6:.1f} MB",
     ]
     lines += copy_lines(found, now_ms)
+    if note := paused_note(found.paused, now_ms):
+        lines.append(f"! {': '.join(note)}")
     if found.rejects:
         lines.append(f"! {of(found.rejects, 'event')} not of the stream's kind: spoke status")
     return lines

@@ -88,7 +88,10 @@ NOUNS: tuple[Noun, ...] = (
     Noun(
         "queue",
         "app.tui.queues:QueueView",
-        _column("SELECT queue FROM _honker_live UNION SELECT queue FROM _honker_dead ORDER BY queue"),
+        _column(
+            "SELECT queue FROM _honker_live UNION SELECT queue FROM _honker_dead"
+            " UNION SELECT queue FROM engine_paused_queues ORDER BY queue"
+        ),
     ),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from rich.style import Style
@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 
 from app.tui.detail import Detail
 from app.tui.prompts import Confirm
-from app.tui.style import FAILED, RUNNING
+from app.tui.style import FAILED, RUNNING, WARNING
 from app.tui.table_view import TableView
 from app.views.columns import Column
 from app.views.queue_text import cause_columns, job_columns, job_text, queue_columns
@@ -24,6 +24,7 @@ from app.views.queues import (
     JobRow,
     JobState,
     QueueRow,
+    count_jobs,
     read_causes,
     read_job,
     read_jobs,
@@ -32,6 +33,7 @@ from app.views.queues import (
 from app.views.text import count, of, safe
 from storage.engine import Snapshot
 from storage.engine.errors import EngineError
+from storage.engine.pauses import paused_queues
 from sync.calls.errors import CallFailed
 
 
@@ -56,6 +58,13 @@ class DeskView(TableView[Any]):
         else:
             self.notify(f"{of(done, self.noun)} {told}")
 
+    async def pause_or_resume(self, field: str, rests: Callable[[Any], bool]) -> None:
+        """Pause what is on of the marked rows; where all of them rest, resume them. `field`: how a row is named."""
+        rows, resting = self.table.marked, [rests(row) for row in self.table.marked]
+        verb, told = ("resume", "on") if all(resting) else ("pause", "paused")
+        chosen = [row for row, rest in zip(rows, resting, strict=True) if rest is (verb == "resume")]
+        await self.change(f"{self.noun}.{verb}", [{field: row.name} for row in chosen], told)
+
     @work
     async def show_job(self, job: int) -> None:
         """Everything about a job."""
@@ -68,13 +77,14 @@ class DeskView(TableView[Any]):
 
 
 class QueuesView(DeskView):
-    """Every queue that has jobs."""
+    """Every queue that has jobs or rests."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("P", "pause_or_resume", "pause/resume", id="queues.pause"),
         Binding("R", "retry_all", "retry all dead", id="queues.retry_all"),
         Binding("X", "purge", "delete the dead", show=False, id="queues.purge"),
     ]
-    WRITES: ClassVar[frozenset[str]] = frozenset({"retry_all", "purge"})
+    WRITES: ClassVar[frozenset[str]] = frozenset({"pause_or_resume", "retry_all", "purge"})
     noun: ClassVar[str] = "queue"
     empty: ClassVar[Sequence[str]] = (
         "",
@@ -105,8 +115,17 @@ class QueuesView(DeskView):
         return row.dead > 0
 
     def style(self, row: QueueRow) -> Style:
-        """Red where jobs died."""
-        return FAILED if row.dead else Style()
+        """Red where jobs died, yellow where it is paused."""
+        return FAILED if row.dead else Style() if row.paused_ms is None else WARNING
+
+    def why_not_pause_or_resume(self) -> str | None:
+        """There must be one."""
+        return self.spoke.why_not_operate() or (None if self.table.marked else "there is no queue here")
+
+    @work
+    async def action_pause_or_resume(self) -> None:
+        """Pause the marked queues that are on, or resume them."""
+        await self.pause_or_resume("queue", lambda row: row.paused_ms is not None)
 
     def why_not_retry_all(self) -> str | None:
         """Only dead jobs are retried."""
@@ -148,6 +167,8 @@ class QueueView(DeskView):
         Binding("c", "causes", "by cause", id="queue.causes"),
         Binding("R", "retry", "retry", id="queue.retry"),
         Binding("X", "cancel", "cancel", id="queue.cancel"),
+        Binding("o", "older", "older jobs", id="queue.older"),
+        Binding("O", "newer", "newer jobs", show=False, id="queue.newer"),
     ]
     WRITES: ClassVar[frozenset[str]] = frozenset({"retry", "cancel"})
     noun: ClassVar[str] = "job"
@@ -157,6 +178,12 @@ class QueueView(DeskView):
         super().__init__()
         self._queue = queue
         self._state: JobState | None = None
+        self._before: list[int] = []
+        """The jobs that the pages on the way here begin behind; empty on the first, which has the newest."""
+        self._oldest = 0
+        self._more = False
+        self._of = 0
+        self._rests = False
         glyph: Column[JobRow] = Column(
             "glyph", "", lambda row: (ASCII_GLYPHS if self.spoke.ascii_only else GLYPHS)[row.state], 1
         )
@@ -164,16 +191,23 @@ class QueueView(DeskView):
 
     def heading(self) -> str:
         """The queue, and which jobs of it."""
-        return f"queue {safe(self._queue)} · {self._state or 'all'} jobs"
+        paused = " · paused" if self._rests else ""
+        part = "older" if self._before else "newest" if self._more else ""
+        which = f"{self._state or 'all'} jobs" if not part else f"{self._state}, {part}" if self._state else part
+        return f"queue {safe(self._queue)}{paused} · {which}"
 
     def counts(self) -> str:
-        """Where the list ends before the queue does, that is said."""
-        text = super().counts()
-        return text + " (the newest)" if len(self.table.rows) >= JOBS_SHOWN else text
+        """Where the list does not hold every job, that is said, and how many there are."""
+        return super().counts() + (f" of {count(self._of)}" if self._more or self._before else "")
 
     def read(self, snapshot: Snapshot) -> Sequence[JobRow]:
-        """Its jobs."""
-        return read_jobs(snapshot, self._queue, self._state)
+        """A page of its jobs."""
+        before = self._before[-1] if self._before else None
+        rows = read_jobs(snapshot, self._queue, self._state, JOBS_SHOWN + 1, before)
+        self._oldest, self._more = (rows[JOBS_SHOWN - 1].id, True) if len(rows) > JOBS_SHOWN else (0, False)
+        self._of = count_jobs(snapshot, self._queue, self._state) if self._more or before is not None else 0
+        self._rests = self._queue in paused_queues(snapshot)
+        return rows[:JOBS_SHOWN]
 
     def key(self, row: JobRow) -> object:
         """Its id."""
@@ -195,7 +229,28 @@ class QueueView(DeskView):
         """Jobs of another state."""
         states: list[JobState | None] = [None, *STATES]
         self._state = states[(states.index(self._state) + step) % len(states)]
+        self._turn([])
+
+    def action_older(self) -> None:
+        """The page before this one in time."""
+        self._turn([*self._before, self._oldest])
+
+    def action_newer(self) -> None:
+        """The page after this one in time."""
+        self._turn(self._before[:-1])
+
+    def _turn(self, before: list[int]) -> None:
+        self._before, self.paused = before, False  # what is asked for is shown, also where the list was frozen
+        self.table.move_to(0)
         self.spoke.reload()
+
+    def why_not_older(self) -> str | None:
+        """There must be some."""
+        return None if self._more else "these are the oldest jobs"
+
+    def why_not_newer(self) -> str | None:
+        """There must be some."""
+        return None if self._before else "these are the newest jobs"
 
     def action_causes(self) -> None:
         """Dead jobs grouped by what they died of."""

@@ -77,12 +77,8 @@ class SchedulesView(DeskView):
 
     @work
     async def action_pause_or_resume(self) -> None:
-        """Pause what is on, resume what is paused."""
-        for verb, told, wanted in (("pause", "paused", True), ("resume", "on", False)):
-            rows = [row for row in self.table.marked if row.enabled is wanted]
-            if rows:
-                await self.change(f"schedule.{verb}", [{"name": row.name} for row in rows], told)
-                return
+        """Pause the marked schedules that are on, or resume them."""
+        await self.pause_or_resume("name", lambda row: not row.enabled)
 
     @work
     async def action_run_now(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from storage.engine import Snapshot
+from storage.engine.pauses import paused_queues
 from sync.spoke.status import STATES, read_status, unsent_since
 
 _LAST_OFFSETS = """
@@ -45,6 +46,7 @@ DECLARED = (
     Declared("spoke_consumer_offset", "gauge", "How far a consumer has read.", ("consumer", "topic")),
     Declared("spoke_queue_jobs", "gauge", "Jobs that wait or run.", ("queue", "state")),
     Declared("spoke_queue_dead_jobs", "gauge", "Jobs that failed for good.", ("queue",)),
+    Declared("spoke_queue_paused", "gauge", "1 for a queue that is paused; the others are not told.", ("queue",)),
     Declared("spoke_sessions", "gauge", "Sessions.", ("status",)),
     Declared("spoke_rejected_events", "gauge", "Events that are not of their stream's kind."),
     Declared("spoke_link_state", "gauge", "1 for the state that the link is in.", ("state",)),
@@ -65,6 +67,7 @@ DECLARED = (
     Declared("spoke_hub_wal_bytes", "gauge", "Size of its write-ahead log.", ("database",)),
     Declared("spoke_hub_queue_jobs", "gauge", "Jobs that wait or run.", ("database", "queue", "state")),
     Declared("spoke_hub_queue_dead_jobs", "gauge", "Jobs that failed for good.", ("database", "queue")),
+    Declared("spoke_hub_queue_paused", "gauge", "1 for a queue that is paused.", ("database", "queue")),
     Declared("spoke_hub_disk_free_bytes", "gauge", "Free space where the databases are."),
 )
 BY_NAME = {one.name: one for one in DECLARED}
@@ -93,7 +96,8 @@ def read_metrics(snapshot: Snapshot, path: Path, now_s: float) -> list[Metric]:
 
 
 _OF_A_HUB = {
-    f"spoke_{name}": f"spoke_hub_{name}" for name in ("database_bytes", "wal_bytes", "queue_jobs", "queue_dead_jobs")
+    f"spoke_{name}": f"spoke_hub_{name}"
+    for name in ("database_bytes", "wal_bytes", "queue_jobs", "queue_dead_jobs", "queue_paused")
 }
 
 
@@ -162,6 +166,8 @@ def _queues(snapshot: Snapshot) -> Iterator[Metric]:
         yield Metric("spoke_queue_jobs", jobs, {"queue": queue, "state": state})
     for queue, jobs in snapshot.rows("SELECT queue, count(*) FROM _honker_dead GROUP BY queue"):
         yield Metric("spoke_queue_dead_jobs", jobs, {"queue": queue})
+    for queue in paused_queues(snapshot):
+        yield Metric("spoke_queue_paused", 1, {"queue": queue})
 
 
 def _work(snapshot: Snapshot) -> Iterator[Metric]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from app.views.sessions import SessionRow, list_sessions
 from app.views.text import date, safe
 from app.views.times import When, told
 from storage.copies import BackupNote, RestoredNote, last_backup, restored_from
 from storage.engine import Snapshot
+from storage.engine.pauses import paused_queues
 from sync.link.errors import IdentityConflictError
 from sync.spoke.status import LinkStatus, read_status
 
@@ -33,6 +35,8 @@ class Overview:
     """The last one made of this file."""
     restored: RestoredNote | None = None
     """What this file is a copy of, when it is one."""
+    paused: Mapping[str, int] = field(default_factory=dict)
+    """Queues that rest, and since when (unix seconds)."""
 
 
 def read_overview(snapshot: Snapshot) -> Overview:
@@ -57,6 +61,7 @@ def read_overview(snapshot: Snapshot) -> Overview:
         recent=tuple(list_sessions(snapshot, RECENT)),
         backup=last_backup(snapshot),
         restored=restored_from(snapshot),
+        paused=paused_queues(snapshot),
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from app.views.columns import Column
 from app.views.queues import Cause, JobRow, QueueRow
-from app.views.text import safe
+from app.views.text import of, safe, since
 from app.views.times import WIDTH
 from app.views.times import When as When
 
@@ -20,6 +21,7 @@ def queue_columns(when: When) -> tuple[Column[QueueRow], ...]:
         Column("running", "RUNNING", lambda row: str(row.running), 8, lambda row: row.running, right=True),
         Column("dead", "DEAD", lambda row: str(row.dead), 8, lambda row: row.dead, right=True),
         Column("oldest", "OLDEST", lambda row: when(row.oldest_ms), WIDTH, lambda row: row.oldest_ms),
+        Column("state", "STATE", lambda row: "on" if row.paused_ms is None else "paused", 6),
     )
 
 
@@ -53,6 +55,10 @@ def job_text(row: JobRow, payload: str, when: When) -> list[str]:
         f"attempts  {row.attempts} of {row.max_attempts}, priority {row.priority}",
         f"queued    {when(row.created_ms)}; {told} {when(row.at_ms)}",
     ]
+    if row.paused_ms is not None and row.state in ("ready", "delayed"):
+        lines.append(
+            f"waits     {safe(row.queue)} is paused ({when(row.paused_ms)}): spoke queue resume {safe(row.queue)}"
+        )
     lines += [f"worker    {safe(row.worker)}"] if row.worker else []
     lines += ["error", *(f"  {safe(line)}" for line in row.error.splitlines())] if row.error else []
     try:
@@ -60,3 +66,17 @@ def job_text(row: JobRow, payload: str, when: When) -> list[str]:
     except (ValueError, RecursionError):
         text = payload  # another program's; shown as it is
     return [*lines, "payload", *(f"  {safe(line)}" for line in text.splitlines())]
+
+
+def paused_note(paused: Mapping[str, int], now_ms: int) -> tuple[str, str] | None:
+    """What is said of the queues that rest (name, since when in unix seconds), and what to do; None when none does."""
+    if not paused:
+        return None
+    names = [safe(name) for name in paused]
+    if len(names) == 1:
+        return (
+            f"queue {names[0]} paused {since(next(iter(paused.values())) * 1000, now_ms)}",
+            f"spoke queue resume {names[0]}",
+        )
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{of(len(names), 'queue')} paused: {', '.join(names[:3])}{more}", "spoke queue list"

@@ -36,7 +36,7 @@ class NoSuchJobError(EngineError, LookupError):
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """How a queue stands. `oldest_ms`: since when the oldest job that is ready has been."""
+    """How a queue stands. `oldest_ms`: since when the oldest job that is ready has been; `paused_ms`: it rests."""
 
     name: str
     ready: int
@@ -44,11 +44,12 @@ class QueueRow:
     running: int
     dead: int
     oldest_ms: int | None
+    paused_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job. `at_ms`: due (ready, delayed), claimed until (running), died (dead)."""
+    """A job. `at_ms`: due (ready, delayed), claimed until (running), died (dead); `paused_ms`: its queue rests."""
 
     id: int
     queue: str
@@ -61,6 +62,7 @@ class JobRow:
     at_ms: int | None
     worker: str | None
     error: str | None
+    paused_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,13 @@ class Cause:
 
 
 def read_queues(snapshot: Snapshot) -> list[QueueRow]:
-    """Every queue, by name."""
+    """Every queue that has jobs or rests, by name."""
     rows = snapshot.rows(
         f"""SELECT queue, sum(state = 'ready'), sum(state = 'delayed'), sum(state = 'running'), sum(state = 'dead'),
-          min(CASE WHEN state = 'ready' THEN run_at END) * 1000
-        FROM (SELECT queue, {SQL_STATE} AS state, run_at FROM _honker_live
-          UNION ALL SELECT queue, 'dead', NULL FROM _honker_dead)
+          min(CASE WHEN state = 'ready' THEN run_at END) * 1000, max(paused_at) * 1000
+        FROM (SELECT queue, {SQL_STATE} AS state, run_at, NULL AS paused_at FROM _honker_live
+          UNION ALL SELECT queue, 'dead', NULL, NULL FROM _honker_dead
+          UNION ALL SELECT queue, 'paused', NULL, paused_at FROM engine_paused_queues)
         GROUP BY queue ORDER BY queue"""
     )
     return [QueueRow(*row) for row in rows]
@@ -88,24 +91,45 @@ def read_queues(snapshot: Snapshot) -> list[QueueRow]:
 
 _SQL_LIVE = f"""SELECT id, queue, {SQL_STATE} AS is_now, substr(payload, 1, 4000), priority, attempts, max_attempts,
   created_at * 1000, CASE WHEN state = 'processing' THEN claim_expires_at ELSE run_at END * 1000, worker_id,
-  (SELECT error FROM engine_job_errors e WHERE e.job_id = id)
+  (SELECT error FROM engine_job_errors e WHERE e.job_id = id),
+  (SELECT paused_at * 1000 FROM engine_paused_queues p WHERE p.queue = _honker_live.queue)
 FROM _honker_live"""
 _SQL_DEAD = """SELECT id, queue, 'dead', substr(payload, 1, 4000), priority, attempts, max_attempts, created_at * 1000,
-  died_at * 1000, NULL, last_error
+  died_at * 1000, NULL, last_error, NULL
 FROM _honker_dead"""
 
 
-def read_jobs(snapshot: Snapshot, queue: str, state: JobState | None = None, limit: int = JOBS_SHOWN) -> list[JobRow]:
-    """The newest jobs of a queue, of one state or of all, the newest first."""
-    found = []
+_LAST_ID = 2**63 - 1
+
+
+def read_jobs(
+    snapshot: Snapshot,
+    queue: str,
+    state: JobState | None = None,
+    limit: int = JOBS_SHOWN,
+    before: int | None = None,
+) -> list[JobRow]:
+    """The newest jobs of a queue, of one state or of all, the newest first; with `before` those older than that job."""
+    found, end = [], _LAST_ID if before is None else before
     if state != "dead":
         found += snapshot.rows(
-            f"{_SQL_LIVE} WHERE queue = ?1 AND (?2 IS NULL OR is_now = ?2) ORDER BY id DESC LIMIT ?3",
-            (queue, state, limit),
+            f"{_SQL_LIVE} WHERE queue = ?1 AND id < ?4 AND (?2 IS NULL OR is_now = ?2) ORDER BY id DESC LIMIT ?3",
+            (queue, state, limit, end),
         )
     if state in ("dead", None):
-        found += snapshot.rows(f"{_SQL_DEAD} WHERE queue = ? ORDER BY id DESC LIMIT ?", (queue, limit))
+        sql = f"{_SQL_DEAD} WHERE queue = ? AND id < ? ORDER BY id DESC LIMIT ?"
+        found += snapshot.rows(sql, (queue, end, limit))
     return sorted((_job(row) for row in found), key=lambda job: -job.id)[:limit]
+
+
+def count_jobs(snapshot: Snapshot, queue: str, state: JobState | None = None) -> int:
+    """How many jobs a queue has, of one state or in all."""
+    ((live, dead),) = snapshot.rows(
+        f"""SELECT (SELECT count(*) FROM _honker_live WHERE queue = ?1 AND (?2 IS NULL OR ?2 = {SQL_STATE})),
+          (SELECT count(*) FROM _honker_dead WHERE queue = ?1 AND (?2 IS NULL OR ?2 = 'dead'))""",
+        (queue, state),
+    )
+    return int(live) + int(dead)
 
 
 def read_job(snapshot: Snapshot, job: int) -> tuple[JobRow, str]:

@@ -30,14 +30,15 @@ COLUMNS = (
 SQL_ENQUEUE = """INSERT INTO _honker_live (queue, payload, run_at, priority, max_attempts, expires_at, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
 
-SQL_SURVEY = """-- highest and lowest priority of the queue, and the earliest end of a claim: three seeks
+SQL_SURVEY = """-- highest and lowest priority of the queue, the earliest end of a claim, whether it rests: four seeks
 SELECT
   (SELECT priority FROM _honker_live INDEXED BY _honker_live_claim
     WHERE queue = ?1 AND state IN ('pending', 'processing') ORDER BY priority DESC LIMIT 1),
   (SELECT priority FROM _honker_live INDEXED BY _honker_live_claim
     WHERE queue = ?1 AND state IN ('pending', 'processing') ORDER BY priority LIMIT 1),
   (SELECT claim_expires_at FROM _honker_live INDEXED BY _honker_live_processing_deadline
-    WHERE queue = ?1 AND state = 'processing' ORDER BY claim_expires_at LIMIT 1)"""
+    WHERE queue = ?1 AND state = 'processing' ORDER BY claim_expires_at LIMIT 1),
+  EXISTS (SELECT 1 FROM engine_paused_queues WHERE queue = ?1)"""
 
 SQL_DUE = """-- the pending jobs that are due, oldest first; a literal LIMIT is 1.7x faster than a bound one
 SELECT id, attempts, max_attempts, expires_at, priority, run_at FROM _honker_live
@@ -126,7 +127,8 @@ def enqueue(
 def claim(tx: Transaction, queue: str, worker: str, number: int, timeout_s: float, *, now: float) -> list[JobRow]:
     """Claim up to `number` jobs for `timeout_s` seconds, in claim order.
 
-    Jobs without attempts left, and those whose time has passed, are dead-lettered when they are met.
+    Jobs without attempts left, and those whose time has passed, are dead-lettered when they are met. A queue that is
+    paused (`storage.engine.pauses`) hands out none and buries none.
     """
     claimed: list[JobRow] = []
     while (wanted := number - len(claimed)) > 0:
@@ -146,8 +148,8 @@ def claim(tx: Transaction, queue: str, worker: str, number: int, timeout_s: floa
 
 
 def _candidates(tx: Transaction, queue: str, number: int, now: float) -> list[_Candidate]:
-    highest, lowest, first_end = tx.rows(SQL_SURVEY, (queue,))[0]
-    if highest is None:
+    highest, lowest, first_end, paused = tx.rows(SQL_SURVEY, (queue,))[0]
+    if highest is None or paused:
         return []
     if highest == lowest:
         found = [_Candidate(*row) for row in tx.rows(_limited(SQL_DUE, number), (queue, now))]
@@ -345,18 +347,19 @@ def last_error(source: Snapshot | Transaction, job: int) -> str | None:
 
 
 def next_claim_at(source: Snapshot | Transaction, queue: str) -> int:
-    """When the next job can be claimed, unix seconds, 0 when there is none.
+    """When the next job can be claimed, unix seconds, 0 when there is none, or when the queue is paused.
 
     A time that has passed means now (Honker answers 0 then, and its waker sleeps through it: issue 122).
     """
-    row = source.rows(
+    rows = source.rows(
         "SELECT (SELECT run_at FROM _honker_live INDEXED BY _honker_live_pending_deadline"
         "  WHERE queue = ?1 AND state = 'pending' ORDER BY run_at LIMIT 1),"
         " (SELECT claim_expires_at + 1 FROM _honker_live INDEXED BY _honker_live_processing_deadline"
-        "  WHERE queue = ?1 AND state = 'processing' ORDER BY claim_expires_at LIMIT 1)",
+        "  WHERE queue = ?1 AND state = 'processing' ORDER BY claim_expires_at LIMIT 1)"
+        " WHERE NOT EXISTS (SELECT 1 FROM engine_paused_queues WHERE queue = ?1)",
         (queue,),
-    )[0]
-    return min((int(at) for at in row if at is not None), default=0)
+    )
+    return min((int(at) for row in rows for at in row if at is not None), default=0)
 
 
 def sweep_expired(tx: Transaction, queue: str, *, now: float) -> int:

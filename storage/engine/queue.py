@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from storage.engine import jobs, results, tasks
+from storage.engine import jobs, pauses, results, tasks
 from storage.engine.cron import CronSchedule
 from storage.engine.errors import UsageError
 from storage.engine.payload import dumps, loads
@@ -206,7 +206,7 @@ class Queue:
         return 0 < at <= self._db.clock()
 
     def next_claim_in(self, snapshot: Snapshot) -> float:
-        """When a job of this queue can be claimed next, unix seconds; 0 when there is none. Reads only."""
+        """When a job of this queue can be claimed next, unix seconds; 0: there is none, or it rests. Reads only."""
         return jobs.next_claim_at(snapshot, self.name)
 
     async def claim(self, worker_id: str, idle_poll_s: float | None = 5.0) -> AsyncIterator[Job]:
@@ -279,6 +279,16 @@ class Queue:
         with self._db.transaction() as tx:
             return jobs.cancel(tx, job_id)
 
+    def pause(self, tx: Transaction | None = None) -> bool:
+        """Hand out no job any more, to no process, until `resume`; what is claimed goes on. False: it rests already."""
+        with self._inside(tx) as inside:
+            return pauses.pause(inside, self.name, now=self._db.clock())
+
+    def resume(self, tx: Transaction | None = None) -> bool:
+        """Hand out jobs again; workers that wait are woken at the commit. False when it did not rest."""
+        with self._inside(tx) as inside:
+            return pauses.resume(inside, self.name)
+
     def get_job(self, job_id: int) -> dict[str, Any] | None:
         """Return a pending or processing job as a dictionary of its columns, None when there is none. Reads only."""
         with self._db.snapshot() as snapshot:
@@ -286,7 +296,7 @@ class Queue:
         return None if row is None else row._asdict()
 
     def next_claim_at(self) -> int:
-        """When the next job can be claimed, unix seconds; 0 when there is none. Reads only."""
+        """When the next job can be claimed, unix seconds; 0: there is none, or the queue rests. Reads only."""
         with self._db.snapshot() as snapshot:
             return jobs.next_claim_at(snapshot, self.name)
 

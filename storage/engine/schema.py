@@ -1,12 +1,14 @@
 """The tables on disk: Honker's, column by column (`reference/honker-schema.txt`).
 
 A file written by Honker is ours and the other way round. Statements create what is missing and change nothing that
-exists, so columns that newer versions add are left alone; every INSERT of the engine names its columns. The one table
-of our own keeps the error of a job's last attempt, for which the format has no place (ids are never reused, so what
-another program leaves there is harmless).
+exists, so columns that newer versions add are left alone; every INSERT of the engine names its columns. Two tables are
+our own, for what the format has no place: the error of a job's last attempt (ids are never reused, so what another
+program leaves there is harmless), and the queues that rest (`storage.engine.pauses`).
 """
 
 from __future__ import annotations
+
+import re
 
 import apsw
 
@@ -95,6 +97,10 @@ CREATE TABLE IF NOT EXISTS engine_job_errors (
   job_id INTEGER PRIMARY KEY,
   error TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS engine_paused_queues (
+  queue TEXT NOT NULL PRIMARY KEY,
+  paused_at INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE VIEW IF NOT EXISTS _honker_jobs AS
   SELECT id, queue, payload, state, priority, run_at, worker_id, claim_expires_at,
          attempts, max_attempts, NULL AS last_error, created_at
@@ -105,17 +111,15 @@ CREATE VIEW IF NOT EXISTS _honker_jobs AS
     FROM _honker_dead;
 """
 
-_OBJECTS = 16
+_OBJECTS = frozenset(re.findall(r"IF NOT EXISTS (\w+)", STATEMENTS))
 """Tables, named indexes and the view that `STATEMENTS` makes."""
 
 
 def is_complete(connection: apsw.Connection) -> bool:
     """Tell whether every object is there, without writing."""
-    rows = connection.execute(
-        "SELECT name FROM sqlite_schema WHERE (name GLOB '_honker_*' OR name = 'engine_job_errors')"
-        " AND type IN ('table', 'index', 'view')"
-    ).fetchall()
-    return len(rows) >= _OBJECTS
+    # By name: a newer Honker's file has others too, and a count would let them stand for what is missing.
+    rows = connection.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'index', 'view')").fetchall()
+    return {str(name) for (name,) in rows} >= _OBJECTS
 
 
 def bootstrap(connection: apsw.Connection) -> None:

@@ -119,10 +119,12 @@ class Writer:
 
     def begin(self) -> Transaction:
         """BEGIN; the caller holds the slot."""
-        with translated(self._path):
+        try:  # not `translated`: a context manager around every write costs more than a claim's look at the pauses
             self._connection.execute("BEGIN IMMEDIATE")
             if self.wake.has_waiters:
                 self._note_data_version()
+        except apsw.Error as error:
+            raise from_apsw(error, self._path) from error
         self._current = Transaction(self._connection, self._path, has_claimed_at=self.has_claimed_at)
         return self._current
 

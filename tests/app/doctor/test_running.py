@@ -34,6 +34,12 @@ def silent() -> dict[str, Any]:
     raise NoDaemonError("refused")
 
 
+def test_queues_that_rest_are_a_warning_with_the_way_back() -> None:
+    assert running.queues({}, 0).level == "ok"
+    found = running.queues({"mail": 0}, 120_000)
+    assert (found.level, found.what, found.fix) == ("warning", "queue mail paused 2 min ago", "spoke queue resume mail")
+
+
 def test_services() -> None:
     def levels(pid: int | None, ask: Any, *, joined: bool = True) -> list[tuple[str, str]]:
         return [(one.name, one.level) for one in running.services(pid, ask, "1", joined=joined)]

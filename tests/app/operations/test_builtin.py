@@ -53,13 +53,36 @@ def test_queues(registry: Registry, tenant: Database) -> None:
     claimed = tenant.queue("q").claim_one("w")
     assert claimed is not None
     assert claimed.retry(0, "no luck")
-    assert call(registry, tenant, "queue.list")["queues"] == [{"queue": "q", "pending": 0, "processing": 0, "dead": 1}]
+    assert call(registry, tenant, "queue.list")["queues"] == [
+        {"queue": "q", "pending": 0, "processing": 0, "dead": 1, "paused": False}
+    ]
     (dead,) = call(registry, tenant, "queue.jobs", queue="q", state="dead")["jobs"]
     assert (dead["id"], dead["payload"], dead["error"]) == (job, {"n": 1}, "no luck")
     new = call(registry, tenant, "queue.retry", id=job)["id"]
     assert [row["id"] for row in call(registry, tenant, "queue.jobs", queue="q")["jobs"]] == [new]
     with pytest.raises(NotFoundError):
         call(registry, tenant, "queue.retry", id=job)
+
+
+def test_a_queue_is_paused_and_resumed(registry: Registry, tenant: Database) -> None:
+    ids = [call(registry, tenant, "queue.enqueue", queue="q", payload=n)["id"] for n in range(3)]
+    assert call(registry, tenant, "queue.pause", queue="q") == {"done": True}
+    assert call(registry, tenant, "queue.pause", queue="q") == {"done": False}
+    assert call(registry, tenant, "queue.pause", queue="none yet") == {"done": True}
+    assert [
+        (row["queue"], row["pending"], row["paused"]) for row in call(registry, tenant, "queue.list")["queues"]
+    ] == [
+        ("none yet", 0, True),
+        ("q", 3, True),
+    ]
+    assert tenant.queue("q").claim_one("w") is None
+    assert call(registry, tenant, "queue.resume", queue="q") == {"done": True}
+    assert call(registry, tenant, "queue.resume", queue="q") == {"done": False}
+    assert tenant.queue("q").claim_one("w") is not None
+    older = call(registry, tenant, "queue.jobs", queue="q", before=ids[2])["jobs"]
+    assert [row["id"] for row in older] == [ids[1], ids[0]]
+    verbs = {name: registry.get_spec(f"queue.{name}").access_control for name in ("pause", "resume", "retry")}
+    assert verbs["pause"] == verbs["resume"] == verbs["retry"]
 
 
 def test_dead_jobs_of_one_cause(registry: Registry, tenant: Database) -> None:

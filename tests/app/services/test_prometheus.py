@@ -119,6 +119,7 @@ def test_a_node(tenant: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     evil = 'evil "\\\n topic'
     tenant.stream(evil).publish({})
     tenant.queue(evil).enqueue({})
+    tenant.queue(evil).pause()
     with tenant.transaction() as tx:
         write_status(tx, state="offline", at_ms=1, hub_url="wss://h", hub_id="h")
         append_event(tx, "session-events", None, "{}")
@@ -135,6 +136,7 @@ def test_a_node(tenant: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert samples["spoke_commit_seconds_count", ""] > 3
     assert samples["spoke_link_state", 'state="offline"'] == 1
     assert any(name == "spoke_queue_jobs" for name, _ in samples)
+    assert [value for (name, _), value in samples.items() if name == "spoke_queue_paused"] == [1]
     node = {one.name for one in DECLARED if not one.name.startswith("spoke_hub_")}
     assert node - set(types) == {"spoke_queue_dead_jobs", "spoke_sessions", "spoke_consumer_offset"}, (
         "those have nothing to say here"

@@ -148,6 +148,69 @@ async def test_retry_cancel_and_causes(desk: Database, tmp_path: Path) -> None:
         assert any("queue.retry_all" in payload for payload in recorded)  # what a person does is a call like any other
 
 
+async def test_queues_are_paused_and_resumed(desk: Database, tenant: Database, tmp_path: Path) -> None:
+    app = app_of(desk, tmp_path)
+
+    def paused() -> list[str]:
+        return [row["queue"] for row in desk.query("SELECT queue FROM engine_paused_queues ORDER BY queue")]
+
+    desk.queue("rests").pause()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("5")
+        await settle(pilot)
+        assert re.search(r"mail .* on\b", frame(app))
+        assert re.search(r"rests .* paused\b", frame(app))
+        await pressed(pilot, ["asterisk", "P"], lambda: paused() == ["mail", "rests"])  # what is on; the other rests
+        await pressed(pilot, ["1"], lambda: "2 queues paused: mail, rests: spoke queue list" in frame(app))
+        app.open_noun("queue", "mail")
+        await until(pilot, lambda: "queue mail · paused · all jobs 6" in frame(app))
+        await pilot.press("5")
+        await settle(pilot)
+        await pressed(pilot, ["asterisk", "P"], lambda: paused() == [])  # all rest: all go on
+
+
+async def test_pausing_a_queue_needs_one(tenant: Database, tmp_path: Path) -> None:
+    app = app_of(tenant, tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("5")
+        await settle(pilot)
+        await pilot.press("P")
+        await pilot.pause()
+        assert [one.message for one in app._notifications][-1].endswith("there is no queue here")
+
+
+async def test_jobs_that_do_not_fit_a_page_are_told_and_can_be_reached(
+    desk: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_of(desk, tmp_path)
+
+    def shown() -> list[int]:
+        return [row.id for row in app.screen.table.rows] if isinstance(app.screen, QueueView) else []
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.tui.queues.JOBS_SHOWN", 4)
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.open_noun("queue", "mail")
+            await settle(pilot)
+            await until(pilot, lambda: shown() == [6, 5, 4, 3])
+            await until(pilot, lambda: "queue mail · newest 4 of 6 " in frame(app))
+            await pilot.press("O")
+            await pilot.pause()
+            assert [one.message for one in app._notifications][-1].endswith("these are the newest jobs")
+            await pilot.press("slash", *"no such job", "enter")  # a filter sees its page alone, and pages go on
+            await until(pilot, lambda: "newest 0 of 4 of 6 " in frame(app))
+            await pilot.press("o", "escape")
+            await until(pilot, lambda: shown() == [2, 1])
+            await until(pilot, lambda: "queue mail · older 2 of 6 " in frame(app))
+            await pilot.press("o")
+            await pilot.pause()
+            assert [one.message for one in app._notifications][-1].endswith("these are the oldest jobs")
+            await pilot.press("O")
+            await until(pilot, lambda: shown() == [6, 5, 4, 3])
+            await pilot.press("o", "right")  # another state begins with its newest
+            await until(pilot, lambda: "ready jobs 1" in frame(app))
+
+
 async def test_purge_wants_the_name(desk: Database, tmp_path: Path) -> None:
     app = app_of(desk, tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.views.queues import NoSuchJobError, fingerprint, read_causes, read_job, read_jobs, read_queues
+from app.views.queue_text import job_text, paused_note
+from app.views.queues import (
+    STATES,
+    JobRow,
+    JobState,
+    NoSuchJobError,
+    count_jobs,
+    fingerprint,
+    read_causes,
+    read_job,
+    read_jobs,
+    read_queues,
+)
 from app.views.schedules import read_locks, read_schedules, upcoming
 from app.views.streams import payload_bytes, read_gaps, read_streams
 from storage.engine import Database
@@ -45,6 +57,44 @@ def test_a_queue_is_counted_by_state(tenant: Database) -> None:
         assert (job, json.loads(payload)) == (jobs[0], {"n": 5})
         with pytest.raises(NoSuchJobError):
             read_job(snapshot, 10**6)
+
+
+def test_a_queue_that_rests_says_so_with_and_without_jobs(tenant: Database) -> None:
+    fill(tenant)
+    for name in ("mail", "empty"):
+        tenant.queue(name).pause()
+    with tenant.snapshot() as snapshot:
+        empty, mail = read_queues(snapshot)
+        assert (empty.name, empty.ready, empty.dead, empty.oldest_ms) == ("empty", 0, 0, None)
+        assert (mail.ready, mail.delayed, mail.running, mail.dead) == (1, 1, 1, 3)
+        assert empty.paused_ms is not None
+        assert mail.paused_ms is not None
+        told = {job.state: "\n".join(job_text(job, "1", str)) for job in read_jobs(snapshot, "mail")}
+    waits = f"waits     mail is paused ({mail.paused_ms}): spoke queue resume mail"
+    assert {state: waits in text for state, text in told.items()} == {
+        "ready": True,
+        "delayed": True,
+        "running": False,  # goes on
+        "dead": False,
+    }
+
+
+def test_queues_that_rest_are_told_in_a_line_with_the_next_step() -> None:
+    assert paused_note({}, 0) is None
+    assert paused_note({"m\x1bail": 0}, 61_000) == ("queue m␛ail paused 1 min ago", "spoke queue resume m␛ail")
+    assert paused_note(dict.fromkeys("abcde", 0), 0) == ("5 queues paused: a, b, c and 2 more", "spoke queue list")
+
+
+@pytest.mark.parametrize("state", [None, *STATES])
+def test_pages_are_the_whole_list(tenant: Database, state: JobState | None) -> None:
+    fill(tenant)
+    with tenant.snapshot() as snapshot:
+        jobs = read_jobs(snapshot, "mail", state)
+        assert count_jobs(snapshot, "mail", state) == len(jobs)
+        pages: list[JobRow] = []
+        while page := read_jobs(snapshot, "mail", state, 2, pages[-1].id if pages else None):
+            pages += page
+    assert pages == jobs
 
 
 def test_dead_jobs_are_grouped_by_cause(tenant: Database) -> None:

@@ -250,6 +250,32 @@ def test_a_real_file_size_limit(tmp_path: Path) -> None:
     db.close()
 
 
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_pause_is_committed_or_not_whatever_fails(disk: Disk, tmp_path: Path, number: int) -> None:
+    db = open_on(disk, tmp_path / "live.db")
+    queue = db.queue("q")
+    queue.enqueue(1)
+    queue.pause()
+    disk.crash_image(tmp_path / "paused", random.Random(number))
+    paused = check(tmp_path / "paused" / "live.db")
+    assert paused.queue("q").claim_one("w") is None
+    paused.close()
+    disk.fail_at = disk.operations + number
+    try:
+        with db.transaction() as tx:
+            queue.resume(tx)
+            db.stream("s").publish("resumed", tx=tx)
+    except DatabaseError:
+        pass
+    disk.fail_at = None
+    disk.crash_image(tmp_path / "cut", random.Random(number))
+    survivor = check(tmp_path / "cut" / "live.db")
+    resumed = [event.payload for event in survivor.stream("s").read()] == ["resumed"]
+    assert (survivor.queue("q").claim_one("w") is not None) is resumed
+    survivor.close()
+    db.close()
+
+
 KILLED = """
 import sys
 from storage import engine

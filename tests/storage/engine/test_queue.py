@@ -20,20 +20,10 @@ LIMIT_S = 30
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def db(path: Path, clock: Clock) -> Iterator[Database]:
     database = engine.open(path, clock=clock, durability="normal")
     yield database
     database.close()
-
-
-@pytest.fixture
-def queue(db: Database) -> Queue:
-    return db.queue("q", visibility_timeout_s=10, max_attempts=3)
 
 
 def must(job: Job | None) -> Job:
@@ -369,6 +359,7 @@ class Model(RuleBasedStateMachine):
         self.live: dict[int, dict[str, Any]] = {}
         self.dead: dict[int, str] = {}
         self.held: list[tuple[Job, int]] = []
+        self.paused = False
 
     def teardown(self) -> None:
         self.db.close()
@@ -411,7 +402,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(number=st.integers(1, 3), worker=st.sampled_from("ab"))
     def claim(self, number: int, worker: str) -> None:
-        wanted = [job for job in self.claimable() if self.good(job)][:number]
+        wanted = [] if self.paused else [job for job in self.claimable() if self.good(job)][:number]
         claimed = self.queue.claim_batch(worker, number)
         assert [job.id for job in claimed] == wanted
         for job in claimed:
@@ -419,6 +410,8 @@ class Model(RuleBasedStateMachine):
             row |= {"attempts": row["attempts"] + 1, "until": self.now + 10, "worker": worker}
             assert job.attempts == row["attempts"]
             self.held.append((job, row["attempts"]))
+        if self.paused:
+            return  # nothing was met: `tables_agree` sees that nothing was buried
         self.bury_met()
 
     def bury_met(self) -> None:
@@ -465,6 +458,16 @@ class Model(RuleBasedStateMachine):
             elif owned:
                 self.live[job.id] |= {"run_at": self.now + 5, "until": None, "worker": None}
 
+    @rule()
+    def pause(self) -> None:
+        assert self.queue.pause() is not self.paused
+        self.paused = True
+
+    @rule()
+    def resume(self) -> None:
+        assert self.queue.resume() is self.paused
+        self.paused = False
+
     @rule(seconds=st.integers(1, 15))
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds)
@@ -491,6 +494,7 @@ class Model(RuleBasedStateMachine):
             job: (row["until"] is not None, row["attempts"], row["run_at"]) for job, row in self.live.items()
         }
         assert dict(dead(self.db)) == self.dead
+        assert not (self.paused and self.queue.next_claim_at())
 
 
 TestModel = Model.TestCase

@@ -15,11 +15,6 @@ from tests.storage.engine.clock import Clock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def db(path: Path, clock: Clock) -> Iterator[Database]:
     database = engine.open(path, clock=clock, durability="normal")
     yield database

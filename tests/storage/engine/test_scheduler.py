@@ -16,11 +16,6 @@ LIMIT_S = 30
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def db(path: Path, clock: Clock) -> Iterator[Database]:
     database = engine.open(path, clock=clock, durability="normal")
     yield database
