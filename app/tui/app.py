@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.actions import ActionParseResult
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.events import Resize
@@ -23,6 +22,7 @@ from app.services.supervisor import Service
 from app.tui.appearance import Appearance, Themes
 from app.tui.clipboard import Clipboard
 from app.tui.ending import end_with_the_terminal
+from app.tui.keyboard import OrderedKeys
 from app.tui.places import PLACES, Location, noun, place
 from app.tui.suspending import why_not_suspend
 from app.tui.too_small import MIN_HEIGHT, MIN_WIDTH, TooSmall
@@ -44,7 +44,7 @@ SAFETY_POLL_S = 15.0
 DEBOUNCE_S = 0.08
 
 
-class SpokeApp(App[None]):
+class SpokeApp(OrderedKeys):
     """The terminal UI over an open tenant file.
 
     Args:
@@ -252,7 +252,8 @@ class SpokeApp(App[None]):
         self._dirty.set()
 
     async def idle(self) -> None:
-        """Return when everything that was committed or asked for before the call is on the screen."""
+        """Return when everything that was committed, typed or asked for before the call is on the screen."""
+        await self.keys_done()
         for _ in range(2):  # the round that runs now may have read before what the caller means
             async with self._shown:
                 before = self._rounds

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import pytest
 from textual import work
 from textual.binding import Binding, BindingType
+from textual.events import Key
+from textual.keys import _character_to_key
 from textual.widgets import Input
 
 from app.tui import clipboard
@@ -357,3 +359,30 @@ def test_no_two_verbs_of_a_class_share_a_key() -> None:
     for view in all_views():
         keys = [key for binding in vars(view).get("BINDINGS", ()) for key in binding.key.split(",")]
         assert len(keys) == len(set(keys)), (view, sorted(keys))
+
+
+async def typed(pilot: Any, text: str) -> None:
+    """All of it at once, as a slow line or a paste brings it."""
+    for letter in text:
+        key = {"\r": "enter"}.get(letter) or _character_to_key(letter)
+        pilot.app.post_message(Key(key, letter))
+    await pilot.pause()  # all of it has come
+    await settle(pilot)
+
+
+async def test_a_burst_of_keys(filled: Database) -> None:
+    """What opens a line takes the letters behind it; none of them is a command of the list."""
+    app = app_on(filled)
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = await shown(pilot, NumbersView())
+        await typed(pilot, "/deqp\r")
+        assert (view.filter_text, view.dropped) == ("deqp", ())
+        assert "paused" not in frame(app)
+        await pilot.press("escape")
+        await settle(pilot)
+        await typed(pilot, "sWORD\rSj")
+        assert "WORD▼" in frame(app)
+        await typed(pilot, "dy")
+        assert len(view.dropped) == 1
+        await typed(pilot, ":sessions\r")
+        assert isinstance(app.screen, SessionsView)
