@@ -71,7 +71,7 @@ CONTRACTS: dict[str, Contract] = {
     "queue jobs": _reads("array", _JOB),
     "queue show": _reads("object", _JOB),
     "queue dead": _reads("array", "error jobs newestMs example"),
-    "queue retry": _writes("object", note="id of the new job, or with --all how many jobs"),
+    "queue retry": _writes("object", note="id of the new job and what it was, or with --all how many jobs"),
     "queue cancel": _destroys("object", "done"),
     "queue purge": _destroys("object", "jobs"),
     "schedule list": _reads("array", "name queue expression payload enabled nextMs waiting dead"),
