@@ -20,7 +20,9 @@ from app.views.json_tree import JsonLine, Node, all_levels, first_levels, lines,
 from app.views.text import clip, count, safe, size
 
 MAX_LINES = 100_000
-LINES_CUT = f", the first {count(MAX_LINES)} lines: the whole with o"
+"""Of a text, of a hexdump, and of JSON that is searched."""
+FOLD_LINES = 20_000
+"""Of JSON that folds: they are laid out anew for each fold."""
 
 
 class Piece(NamedTuple):
@@ -47,20 +49,24 @@ class Content:
             return "\n".join(hexdump(self.binary))
         return self._text if self.root is None else pretty(self.root)
 
+    def most(self, *, folds: bool) -> int:
+        """How many lines are shown at most."""
+        return FOLD_LINES if folds and self.root is not None else MAX_LINES
+
     def pieces(self, width: int, *, folds: bool, ascii_only: bool) -> Iterator[Piece]:
-        """Yield at most MAX_LINES lines that fit a width; with `folds` without what is folded away."""
+        """Yield at most so many lines that fit a width; with `folds` without what is folded away."""
+        most = self.most(folds=folds)
+        if self.root is not None:
+            return islice(self._members(self.root, width, folds=folds, ascii_only=ascii_only), most)
         if self.binary is not None:
-            yield from (Piece(number, line) for number, line in enumerate(islice(hexdump(self.binary), MAX_LINES)))
-        elif self.root is None:
-            wrapped = wrap(self._text, width, ascii_only=ascii_only, most=MAX_LINES)
-            yield from (Piece(number, line) for number, line in enumerate(wrapped))
-        else:
-            yield from islice(self._members(self.root, width, folds=folds, ascii_only=ascii_only), MAX_LINES)
+            return (Piece(number, line) for number, line in enumerate(islice(hexdump(self.binary), most)))
+        wrapped = wrap(self._text, width, ascii_only=ascii_only, most=most)
+        return (Piece(number, line) for number, line in enumerate(wrapped))
 
     def _members(self, root: Node, width: int, *, folds: bool, ascii_only: bool) -> Iterator[Piece]:
         for line in lines(root, self.opened if folds else None):
             text = " " * min(2 * line.depth, width // 2) + line.text
-            if len(text) <= width and text.isascii() and "\\n" not in text:
+            if len(text) <= width and text.replace("…", ".").isascii() and "\\n" not in text:
                 yield Piece((line.place, 0), text, line)
                 continue
             for number, piece in enumerate(wrap(text, width, ascii_only=ascii_only, most=MAX_LINES)):
@@ -93,8 +99,8 @@ class Detail(View):
         Binding("left,h", "shut", "fold, or go to what holds it", show=False, id="detail.shut"),
         Binding("right,l", "unfold", "unfold, or go into it", show=False, id="detail.unfold"),
         Binding("Z", "fold_all", "unfold all, or fold all", show=False, id="detail.fold_all"),
-        Binding("z", "maximise", "maximise", id="detail.maximise"),
         Binding("o", "pager", "open in $PAGER", id="detail.pager"),
+        Binding("z", "maximise", "maximise", id="detail.maximise"),
         Binding("O", "editor", "open a copy in $EDITOR", show=False, id="detail.editor"),
     ]
 
@@ -104,7 +110,7 @@ class Detail(View):
         self._given = given
         self._facts = facts
         self._content: Content | None = None
-        self._laid: tuple[object, Sequence[Piece], bool] = (None, (), False)
+        self._laid: tuple[object, Sequence[Piece], str] = (None, (), "")
 
     def compose_body(self) -> ComposeResult:
         """One list of lines."""
@@ -118,24 +124,28 @@ class Detail(View):
         """Lay it out for the width, the folds and the filter, once for each, off the event loop."""
         if self._content is None:
             self._content = await asyncio.to_thread(Content, self._given)
-        content, wanted = self._content, (self._list.text_width, self.filter_text, frozenset(self._content.opened))
-        if self._laid[0] != wanted:
+        content = self._content
+        while self._laid[0] != (wanted := self._wanted(content)):  # it may be folded meanwhile
             pieces, cut = await asyncio.to_thread(self._lay_out, content, wanted[0])
             self._laid = wanted, pieces, cut
         _, shown, cut = self._laid
-        told = (", binary" if content.binary is not None else "") + (LINES_CUT if cut else "")
-        self.set_title(f"{self._heading}  {size(content.bytes)}{told}")
+        binary = "" if content.binary is None else ", binary"
+        self.set_title(f"{self._heading}  {size(content.bytes)}{binary}{cut}")
         self._list.show(shown)
 
-    def _lay_out(self, content: Content, width: int) -> tuple[Sequence[Piece], bool]:
-        """What the filter passes, and whether lines are missing; it looks into what is folded away too."""
+    def _wanted(self, content: Content) -> tuple[int, str, frozenset[int]]:
+        return self._list.text_width, self.filter_text, frozenset(content.opened)
+
+    def _lay_out(self, content: Content, width: int) -> tuple[Sequence[Piece], str]:
+        """What the filter passes, it looks into what is folded away too; and what is to be told of missing lines."""
         ascii_only, searching = self.spoke.ascii_only, bool(self.wanted)
         facts = wrap("\n".join(self._facts), width, ascii_only=ascii_only) if self._facts else ()
         found = [Piece(("fact", number), piece) for number, piece in enumerate(facts)]
         above = len(found)
         found += content.pieces(width, folds=not searching, ascii_only=ascii_only)
         shown = [piece for piece in found if self.matches(piece.text)] if searching else found
-        return shown, len(found) - above >= MAX_LINES
+        most = content.most(folds=not searching)
+        return shown, f", {count(most)} lines (all: o)" if len(found) - above >= most else ""
 
     def leave(self) -> None:
         """Back; what is maximised gets its frame again first."""
@@ -170,6 +180,11 @@ class Detail(View):
         if line is not None and line.node is not None:
             await self._fold(line.node, away=not line.folded)
 
+    async def on_line_list_chosen(self) -> None:
+        """Fold or unfold with enter and the mouse too."""
+        if self.why_not_fold() is None:
+            await self.action_fold()
+
     async def action_shut(self) -> None:
         """Fold it, or go to what holds it."""
         line = self._line
@@ -190,7 +205,7 @@ class Detail(View):
         """Unfold everything that can be shown; when that is so, fold all but the outermost."""
         content = self._content
         if content is not None and content.root is not None:
-            everything = await asyncio.to_thread(all_levels, content.root, MAX_LINES)
+            everything = await asyncio.to_thread(all_levels, content.root, FOLD_LINES)
             content.opened = {id(content.root)} if everything <= content.opened else everything
             await self._folded()
 

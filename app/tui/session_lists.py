@@ -108,9 +108,6 @@ class Said(LineList[tuple[int, Line]]):
 class Pane(LineList[tuple[int, Fact]]):
     """Everything about the call under the cursor; lines that name another call lead to it."""
 
-    DEFAULT_CSS = """
-    SessionView #pane.-maximised { width: 100%; height: 100%; border: none; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("z", "maximise", "maximise the details", show=False, id="pane.maximise")
     ]

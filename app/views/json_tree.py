@@ -62,7 +62,7 @@ def lines(root: Node, opened: Container[int] | None = None) -> Iterator[JsonLine
         index, label, value, after = member
         place = (id(holder), index)
         if not isinstance(value, dict | list) or not value:
-            yield JsonLine(place, depth, label + _encode(value) + after)
+            yield JsonLine(place, depth, label + (str(value) if type(value) is int else _encode(value)) + after)
         elif opened is None or id(value) in opened:
             yield JsonLine(place, depth, label + _brackets(value)[0], id(value))
             levels.append((_members(value), value, after))
@@ -75,11 +75,11 @@ def lines(root: Node, opened: Container[int] | None = None) -> Iterator[JsonLine
 def first_levels(root: Node, most: int = OPEN_LINES) -> set[int]:
     """What is unfolded at first: the value, and as many levels below it as have no more than `most` lines together."""
     opened, level = {id(root)}, [root]
-    left = most - len(root)
+    left = most - 2 - len(root)
     while level and left > 0:
         level = [one for node in level for one in _held(node) if isinstance(one, dict | list) and one]
         left -= sum(len(node) + 1 for node in level)
-        if left > 0:
+        if left >= 0:
             opened.update(map(id, level))
     return opened
 
