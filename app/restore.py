@@ -22,6 +22,7 @@ from storage.migrations import NewerFileError, system, tenant
 from storage.private_file import sync, write_private
 from storage.process_lock import ProcessLock
 from storage.replacing import Plan, decide, finish, stage, unstage, waits
+from storage.running import forget
 
 SMALL_FILES = re.compile(
     r"spoke\.toml|hub\.json|keyring\.json|api-keys\.json|device\.pem(\.next|\.previous)?"
@@ -214,6 +215,8 @@ def _mark(path: Path, member: Member, note: RestoredNote) -> None:
     try:
         with db.transaction() as tx:
             note_restored(tx, note, "node_facts" if is_tenant(member.name) else "hub_facts")
+            # How what ran then has ended, the hub may know; to say here that nobody does would fork the log.
+            forget(tx)
     finally:
         db.close()
     connection = connect(str(path), durability="full", query_only=False)

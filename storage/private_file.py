@@ -61,6 +61,19 @@ def belong(descriptor: int, folder: Path) -> None:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
+def make_private_folder(path: Path) -> None:
+    """Make a folder (0700) that belongs to the owner of the one it is in; one that is there stays as it is."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        belong(descriptor, path.parent)
+    finally:
+        os.close(descriptor)
+
+
 def sync(path: Path) -> None:
     """Bring a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

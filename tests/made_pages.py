@@ -124,6 +124,7 @@ TABLES = {
     "call_orphans": ("Outcomes of calls whose request has not come yet.", "the projector"),
     "call_waiting_children": ("Calls whose parent has not come yet.", "the projector"),
     "projection_rejects": ("Events that were passed over, and why.", "the projector"),
+    "running": ("What runs now, and in which process.", "whoever runs it; ended by others if its process is killed"),
     "link_generations": ("Generations of the logs that are sent.", "the link, sending"),
     "link_positions": ("What the other end has acknowledged.", "the link, sending"),
     "link_checkpoints": ("Hashes at some positions of the logs that are sent.", "the link, sending"),

@@ -40,7 +40,7 @@ def record(
     with context.database() as db:
         sessions = SessionRecorder(db, now, new_id)
         own = session_id is None
-        session = session_id if session_id is not None else sessions.start(title or text)
+        session = session_id if session_id is not None else sessions.start(title or text, ours=True)
         call = Call(
             operation_id=f"command.{_name(command[0])}",
             input={"argv": list(command)},

@@ -23,6 +23,7 @@ NAMESPACES = (
     "call_orphans",
     "call_waiting_children",
     "projection_rejects",
+    "running",
     "link_generations",
     "link_positions",
     "link_checkpoints",

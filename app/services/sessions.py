@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from storage.events.session_events import (
     SessionMessage,
     SessionStarted,
 )
+from storage.running import running
 
 SLUG_LENGTH = 40
 
@@ -45,26 +46,32 @@ class SessionRecorder:
         self._new_id = new_id
 
     def start(
-        self, title: str, source: str = "spoke", parent_id: str | None = None, tx: Transaction | None = None
+        self,
+        title: str,
+        source: str = "spoke",
+        parent_id: str | None = None,
+        tx: Transaction | None = None,
+        *,
+        ours: bool = False,
     ) -> str:
-        """Record that a session begins and return its id; durable when this returns, or with `tx`."""
+        """Record that a session begins and return its id; durable when this returns, or with `tx`.
+
+        A session that is `ours` ends with this process at the latest (`app.services.left`).
+        """
         session_id = self._new_id()
         now = self._clock()
-        self._append(
-            session_id,
-            encode(
-                SessionStarted(
-                    session_id=session_id,
-                    title=title,
-                    source=source,
-                    slug=slug_of(title, session_id),
-                    parent_id=parent_id,
-                    timestamp=iso(now),
-                )
-            ),
-            now,
-            tx,
+        started = SessionStarted(
+            session_id=session_id,
+            title=title,
+            source=source,
+            slug=slug_of(title, session_id),
+            parent_id=parent_id,
+            timestamp=iso(now),
         )
+        with self._inside(tx) as inside:
+            self._append(session_id, encode(started), now, inside)
+            if ours:
+                running(self._db).began(inside, "session", [session_id])
         return session_id
 
     def say(
@@ -86,15 +93,20 @@ class SessionRecorder:
             parts=[MessagePart(self._new_id(), kind, msgspec.Raw(dumps(data).encode())) for kind, data in parts],
             timestamp=iso(now),
         )
-        self._append(session_id, encode(message), now, tx)
+        with self._inside(tx) as inside:
+            self._append(session_id, encode(message), now, inside)
         return message_id
 
     def end(self, session_id: str, status: EndStatus, tx: Transaction | None = None) -> None:
         """Record that a session is over; the first end counts."""
         now = self._clock()
         ended = SessionEnded(session_id=session_id, status=status, timestamp=iso(now))
-        self._append(session_id, encode(ended), now, tx)
+        with self._inside(tx) as inside:
+            self._append(session_id, encode(ended), now, inside)
+            running(self._db).ended(inside, "session", [session_id])
 
-    def _append(self, session_id: str, text: str, now: datetime, tx: Transaction | None) -> None:
-        with nullcontext(tx) if tx is not None else self._db.transaction() as inside:
-            self._stream.append([(session_id, text, int(now.timestamp()))], inside)
+    def _inside(self, tx: Transaction | None) -> AbstractContextManager[Transaction]:
+        return nullcontext(tx) if tx is not None else self._db.transaction()
+
+    def _append(self, session_id: str, text: str, now: datetime, tx: Transaction) -> None:
+        self._stream.append([(session_id, text, int(now.timestamp()))], tx)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from app.services import left
 from app.services.ear import listen
 from app.services.scheduler import lead
 from app.services.supervisor import Service
@@ -103,4 +104,5 @@ def services(db: Database, key_file: Path, retention: Retention | None = None) -
         "queues": queues,
         "scheduler": partial(lead, db, SCHEDULES),
         "ear": partial(listen, db, CHANNELS, ()),
+        "left": partial(left.run, db),
     }

@@ -68,6 +68,8 @@ class Database:
         self.durability = durability
         self.read_only = read_only
         self.closed = False
+        self.at_close: list[Callable[[], None]] = []
+        """What is called when the file is closed, by those who keep something beside it."""
         self._streams: dict[str, Stream] = {}
         self._queues: dict[str, Queue] = {}
         self._outboxes: dict[str, Outbox] = {}
@@ -347,6 +349,8 @@ class Database:
             self._wal.close()
         self._pool.shutdown(wait=True)
         self._readers.close()
+        for call in self.at_close:
+            call()
 
 
 def open(

@@ -17,6 +17,7 @@ from storage.tables import (
     metagraph,
     node,
     projections,
+    running,
     sessions,
 )
 
@@ -28,6 +29,7 @@ metagraph.add_instances(TENANT)
 acl.add(TENANT)
 sessions.add(TENANT)
 projections.add(TENANT)
+running.add(TENANT)
 link.add(TENANT)
 ingest.add(TENANT)
 durable_calls.add(TENANT)

@@ -1,7 +1,7 @@
 """Calls in the log: `call.requested` is committed before the work begins, its outcome when it ends.
 
 A crash in between leaves a call that is pending: it began, and nobody knows how it ended. It is never run again by
-itself.
+itself; `end_what_is_left` says in the log that its process is gone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from storage.engine import Database, Transaction
 from storage.events.call_events import STREAM
 from storage.operations.abort import Abort
 from storage.operations.spec import Model, OperationContext
+from storage.running import running
 from sync.calls import events
 from sync.calls.counting import Ended
 from sync.calls.errors import ABORTED, AbortedError, CallFailed
@@ -99,7 +100,8 @@ class Recorder:
             EngineError: the log cannot be written; then no call ran, or (on the second commit) outcomes are unknown.
         """
         begun = [(call, call.request_id or self._new_id()) for call in calls]
-        self._publish([(request_id, self._requested(registry, call, request_id)) for call, request_id in begun])
+        with self._db.transaction() as tx:
+            self._begin(tx, [(request_id, self._requested(registry, call, request_id)) for call, request_id in begun])
         outcomes: list[Outcome] = []
         texts: list[tuple[str, str]] = []
         try:
@@ -112,7 +114,7 @@ class Recorder:
                 texts.append((request_id, event))
         finally:
             # An interrupt (^C) in the middle: what ended is recorded, the rest stays pending, which is the truth.
-            self._publish(texts)
+            self._end(texts)
         return outcomes
 
     def execute_with(
@@ -162,21 +164,22 @@ class Recorder:
         An exception out of the block is recorded as `call.error` and raised on.
         """
         request_id = self._new_id()
-        self._publish([(request_id, events.requested(call, request_id, self._clock()))])
-        running = ManualCall(request_id, call)
+        with self._db.transaction() as tx:
+            self._begin(tx, [(request_id, events.requested(call, request_id, self._clock()))])
+        manual = ManualCall(request_id, call)
         began = self._clock()
         try:
-            yield running
-            if running.output is None:
+            yield manual
+            if manual.output is None:
                 raise CallFailed("the call ended without an output")
         except BaseException as error:
             failure = error if isinstance(error, CallFailed) else None
             code = failure.code if failure else ABORTED if isinstance(error, KeyboardInterrupt) else CallFailed.code
             message = failure.message if failure else f"{type(error).__name__}: {error}"
-            self._publish([(request_id, events.failed(request_id, code, message, failure, began, self._clock()))])
+            self._end([(request_id, events.failed(request_id, code, message, failure, began, self._clock()))])
             raise
-        event = events.responded(call.operation_id, request_id, running.output, began, self._clock())
-        self._publish([(request_id, event)])
+        event = events.responded(call.operation_id, request_id, manual.output, began, self._clock())
+        self._end([(request_id, event)])
 
     async def subscribe(self, registry: Registry, call: Call) -> AsyncGenerator[dict[str, Any], None]:
         """Run a subscription and yield its outputs as JSON values; for use on an event loop.
@@ -190,7 +193,8 @@ class Recorder:
         """
         request_id = call.request_id or self._new_id()
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        await self._publish_soon(request_id, self._requested(registry, call, request_id))
+        first = (request_id, self._requested(registry, call, request_id))
+        await self._db.run(lambda tx: self._begin(tx, [first]))
         began = self._clock()
         ending = partial(events.aborted, request_id, began)
         outcome: Ended = "aborted"
@@ -211,7 +215,8 @@ class Recorder:
                 raise
             finally:
                 registry.count(call.operation_id, outcome)
-                await _finished(self._publish_soon(request_id, ending(self._clock())))
+                last = (request_id, ending(self._clock()))
+                await _finished(self._db.run(lambda tx: self._end([last], tx)))
 
     def is_known(self, request_id: str) -> bool:
         """Whether there is a call of that id: one that runs here, or one that the projector has seen."""
@@ -224,7 +229,7 @@ class Recorder:
     def _run_in_transaction(self, registry: Registry, call: Call, request_id: str) -> Outcome:
         with self._db.transaction() as tx:
             outcome, event = self._run(registry, call, request_id, tx)
-            self._append(tx, [(request_id, event)])
+            self._end([(request_id, event)], tx)
         return outcome
 
     def _run(
@@ -296,13 +301,15 @@ class Recorder:
         at = int(self._clock().timestamp())
         self._db.stream(STREAM).append([(key, text, at) for key, text in texts], tx)
 
-    async def _publish_soon(self, request_id: str, text: str) -> None:
-        await self._db.run(lambda tx: self._append(tx, [(request_id, text)]))
+    def _begin(self, tx: Transaction, texts: Sequence[tuple[str, str]]) -> None:
+        self._append(tx, texts)
+        running(self._db).began(tx, "call", [request_id for request_id, _ in texts])
 
-    def _publish(self, texts: Sequence[tuple[str, str]]) -> None:
+    def _end(self, texts: Sequence[tuple[str, str]], tx: Transaction | None = None) -> None:
         if texts:
-            with self._db.transaction() as tx:
-                self._append(tx, texts)
+            with nullcontext(tx) if tx is not None else self._db.transaction() as inside:
+                self._append(inside, texts)
+                running(self._db).ended(inside, "call", [request_id for request_id, _ in texts])
 
 
 async def _finished(work: Coroutine[Any, Any, None]) -> None:

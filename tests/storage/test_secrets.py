@@ -143,7 +143,7 @@ def test_rotation_survives_sigkill_wherever_it_hits(db: Database, keyring: Keyri
         for _ in range(lines):
             worker.stdout.readline()
         os.kill(worker.pid, signal.SIGKILL)
-        worker.wait(30)
+        worker.wait(120)
         worker.stdout.close()
         with db.transaction() as tx:
             assert [get_secret(tx, rotated, f"s{n:02}", NOW) for n in range(12)] == [str(n) for n in range(12)]

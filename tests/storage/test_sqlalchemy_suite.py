@@ -74,7 +74,7 @@ def test_the_adapter_passes_the_compliance_suite(tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-2_000:]
     suite = next(ET.parse(report).iter("testsuite"))

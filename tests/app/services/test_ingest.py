@@ -177,7 +177,7 @@ def test_sigkill_loses_nothing_and_doubles_nothing(tenant: Database, inbox: Path
         while len(numbers(tenant)) < min(target, 1_000):
             assert worker.poll() is None
         os.kill(worker.pid, signal.SIGKILL)
-        worker.wait(30)
+        worker.wait(120)
         worker.stdout.close()
         if round_number % 2:
             file.rename(inbox / f"a.{round_number}.ndjson")

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,13 +76,9 @@ async def test_7_the_event_loop_never_waits_for_the_writer(held: Database) -> No
     claiming = asyncio.ensure_future(anext(held.queue("q").claim("w")))
     subscribed = held.stream("s").subscribe()
     reading = asyncio.ensure_future(anext(subscribed))
-    ticks = 0
     for _ in range(200):
-        began = time.monotonic()
         await asyncio.sleep(0)
-        ticks += time.monotonic() - began < 1.0
-    assert ticks == 200
-    assert not writing.done()
+    assert not writing.done()  # and a loop that waited for the writer would never come here: it holds until the end
     for task in (writing, claiming, reading):
         task.cancel()
     await asyncio.gather(writing, claiming, reading, return_exceptions=True)

@@ -123,7 +123,7 @@ def test_sigkill_in_the_middle_leaves_the_old_rows(tenant: Database) -> None:
     process.stdout.readline()
     process.stdout.readline()
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(30)
+    process.wait(120)
     process.stdout.close()
     assert rows(tenant) == before
 

@@ -182,6 +182,9 @@ async def calling(node: Node, kind: str = "in-process") -> AsyncIterator[Pending
         calls = PendingRequestMap(near, ids())
         yield calls
         await calls.close()
+    async with asyncio.timeout(LIMIT_S):  # what was asked to stop does so on its own thread
+        while node.db.query("SELECT id FROM running"):
+            await asyncio.sleep(0.001)
 
 
 async def test_a_call_is_answered_over_every_target(tenant: Database, kind: str) -> None:

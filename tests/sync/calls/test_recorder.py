@@ -39,6 +39,10 @@ def log(db: Database) -> list[Any]:
     return [event.payload for event in db.stream("call-protocol").read()]
 
 
+def runs(db: Database) -> list[str]:
+    return [row["id"] for row in db.query("SELECT id FROM running ORDER BY id")]
+
+
 @pytest.fixture
 def recorder(tenant: Database) -> Recorder:
     return Recorder(tenant, clock(), ids())
@@ -131,6 +135,23 @@ def test_an_interrupt_leaves_what_did_not_end_pending(tenant: Database, recorder
         ("call.requested", "r3"),
         ("call.responded", "r1"),
     ]
+    assert runs(tenant) == ["r2", "r3"], "until somebody says that this process is gone"
+
+
+def test_what_has_ended_runs_no_longer(tenant: Database, recorder: Recorder) -> None:
+    def handler(value: Text, context: OperationContext) -> Text:
+        assert runs(tenant)[-1] == context.request_id
+        if value.text == "bad":
+            raise ValueError("no")
+        return value
+
+    recorder.execute(registry_of(handler), [call("bad"), call("good")])
+    with recorder.manual(call()) as work:
+        assert runs(tenant) == ["r3"]
+        work.succeed({"ok": True})
+    with pytest.raises(OSError, match="x"), recorder.manual(call()):
+        raise OSError("x")
+    assert runs(tenant) == []
 
 
 def test_a_manual_call_records_what_it_is_given(tenant: Database, recorder: Recorder) -> None:
