@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Input
 
 from app.config import Settings
 from app.paths import Paths
@@ -182,7 +183,7 @@ async def test_a_retry_is_taken_back_for_five_seconds(desk: Database, tmp_path: 
         await until(pilot, lambda: said(app).startswith("1 job queued anew"))
         now += 5_001
         await pilot.press("u", "colon")
-        await until(pilot, lambda: isinstance(app.screen, Palette))
+        await until(pilot, lambda: isinstance(app.screen, Palette) and isinstance(app.focused, Input))
         await pilot.press(*"take the retry")
         await until(pilot, lambda: "take the retry back  (nothing was retried here in the last 5 s)" in frame(app))
         assert len(desk.query("SELECT * FROM _honker_dead")) == 2
