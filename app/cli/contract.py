@@ -73,7 +73,7 @@ CONTRACTS: dict[str, Contract] = {
     "queue dead": _reads("array", "error jobs newestMs example"),
     "queue pause": _writes("object", "done"),
     "queue resume": _writes("object", "done"),
-    "queue retry": _writes("object", note="id of the new job, or with --all how many jobs"),
+    "queue retry": _writes("object", note="id of the new job and what it was, or with --all how many jobs"),
     "queue cancel": _destroys("object", "done"),
     "queue purge": _destroys("object", "jobs"),
     "schedule list": _reads("array", "name queue expression payload enabled nextMs waiting dead"),

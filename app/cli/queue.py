@@ -15,7 +15,7 @@ from app.cli.options import interactive
 from app.views.columns import table
 from app.views.queue_text import cause_columns, job_columns, job_text, queue_columns
 from app.views.queues import STATES, JobState, count_jobs, read_causes, read_job, read_jobs, read_queues
-from app.views.text import count, of, safe
+from app.views.text import count, of, readable, safe
 
 STATE = click.Choice(list(STATES))
 CAUSE_AT = 40
@@ -98,7 +98,8 @@ def show(context: Context, job: int, as_json: bool) -> None:
       spoke queue show 1
     """
     with context.database() as db, db.snapshot() as snapshot:
-        row, payload = read_job(snapshot, job)
+        row, stored = read_job(snapshot, job)
+    payload = readable(stored)
     if as_json:
         print_json(camel(row) | {"payload": payload})
     else:

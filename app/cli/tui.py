@@ -105,6 +105,7 @@ def _run(
             ascii_only=ascii_only or said.ui.ascii,
             theme=theme or said.ui.theme,
             keys=said.keys,
+            pager_json=said.ui.pager_json,
             themes=paths.themes,
             reread=lambda: appearance(context.settings()),
             config_file=paths.config_file,

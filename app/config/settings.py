@@ -190,6 +190,9 @@ class UiSettings(Section):
     max_fps: float | None = Field(
         default=None, gt=0, le=60, description="Most repaints a second; 4 if not set, 2 over ssh."
     )
+    pager_json: str | None = Field(
+        default=None, min_length=1, description="What `o` opens JSON in, with its options; $PAGER if not set."
+    )
 
 
 class Settings(BaseSettings):

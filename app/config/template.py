@@ -53,6 +53,7 @@ _EXAMPLES: dict[Key, str] = {
     ("log", "file"): '"/var/log/spoke/spoke.log"',
     ("ui", "theme"): '"high-contrast"',
     ("ui", "max_fps"): "4",
+    ("ui", "pager_json"): '"jless"',
 }
 """What stands in the commented file where there is no default that could."""
 _NAMED_EXAMPLES = """

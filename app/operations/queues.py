@@ -49,6 +49,44 @@ class JobInput(Model):
     id: int
 
 
+class RetryInput(JobInput):
+    """Which dead job, and after how many seconds it is due."""
+
+    delay_s: float = Field(default=0, ge=0)
+
+
+class WasOutput(Model):
+    """A dead job before it was queued anew. Times are unix seconds."""
+
+    id: int
+    run_at: int
+    attempts: int
+    max_attempts: int
+    last_error: str | None
+    created_at: int
+    died_at: int
+
+
+class RetriedOutput(Model):
+    """The new job's id, and what the dead one was: `queue.unretry` takes it."""
+
+    id: int
+    was: WasOutput
+
+
+class UnretryInput(Model):
+    """What `queue.retry` returned, of one or of several."""
+
+    jobs: list[RetriedOutput] = Field(min_length=1)
+
+
+class UnretryOutput(Model):
+    """Ids of the jobs that are dead again, and of the new ones that a worker has had meanwhile."""
+
+    dead: list[int]
+    left: list[int]
+
+
 class JobOutput(Model):
     """A job's id."""
 
@@ -196,11 +234,21 @@ def register(registry: Registry) -> None:
         return DoneOutput(done=pauses.resume(context.transaction, given.queue))
 
     @group.mutation("retry", "Queue a dead job anew.")
-    def retry(given: JobInput, context: OperationContext) -> JobOutput:
-        new = _retry(context, given.id)
-        if new is None:
+    def retry(given: RetryInput, context: OperationContext) -> RetriedOutput:
+        found = jobs.retry_one(context.transaction, given.id, given.delay_s, now=context.database.clock())
+        if found is None:
             raise NotFoundError(f"no dead job {given.id}")
-        return JobOutput(id=new)
+        return RetriedOutput(id=found[0], was=WasOutput(**found[1]._asdict()))
+
+    @group.mutation("unretry", "Take retries back: the jobs are dead again, as they were. What a worker has had stays.")
+    def unretry(given: UnretryInput, context: OperationContext) -> UnretryOutput:
+        dead, left = [], []
+        for one in given.jobs:
+            if jobs.unretry(context.transaction, one.id, jobs.DeadRow(**one.was.model_dump())):
+                dead.append(one.was.id)
+            else:
+                left.append(one.id)
+        return UnretryOutput(dead=dead, left=left)
 
     @group.query("dead", "Why the dead jobs of a queue died, grouped by cause.")
     def dead(given: QueueInput, context: OperationContext) -> CausesOutput:
@@ -230,18 +278,6 @@ def register(registry: Registry) -> None:
             tx.execute("DELETE FROM _honker_live WHERE queue = ?", (given.queue,))
             removed += tx.changes
         return CountOutput(jobs=removed)
-
-
-def _retry(context: OperationContext, job: int) -> int | None:
-    """Move a dead job back; its new id, None when there is no such dead job."""
-    tx = context.transaction
-    rows = tx.rows("SELECT queue, payload, priority, max_attempts FROM _honker_dead WHERE id = ?", (job,))
-    if not rows:
-        return None
-    queue, payload, priority, attempts = rows[0]
-    tx.execute("DELETE FROM _honker_dead WHERE id = ?", (job,))
-    ((new,),) = tx.rows("SELECT honker_enqueue(?, ?, NULL, NULL, ?, ?, NULL)", (queue, payload, priority, attempts))
-    return int(new)
 
 
 def _payload(text: str) -> Any:

@@ -124,6 +124,7 @@ class SpokeApp(OrderedKeys):
         self.db = db
         self.node_name = safe(node_name)
         self.ascii_only = appearance.ascii_only
+        self.pager_json = appearance.pager_json
         self.read_only = read_only
         self.hub_dir = hub_dir
         self.log_file = log_file
@@ -317,8 +318,7 @@ class SpokeApp(OrderedKeys):
         elif not small and isinstance(self.screen, TooSmall):
             self.pop_screen()
         if isinstance(self.screen, TooSmall):
-            screen = self.screen
-            self.call_after_refresh(lambda: screen.say(event.size.width, event.size.height))
+            self.call_after_refresh(self.screen.say, event.size.width, event.size.height)
         else:
             self.reload()
 

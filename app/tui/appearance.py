@@ -49,6 +49,7 @@ class Appearance:
         ascii_only: draw with ASCII alone.
         theme: a name; None chooses by what the terminal shows.
         keys: binding ids to keys, `"sync.now": "ctrl+y"`.
+        pager_json: what opens JSON; None: $PAGER, as everything else.
         themes: the folder with the user's themes, a TOML file each.
         reread: reads the configuration again, for changes while the TUI runs; None: it does not change.
         config_file: what `reread` reads.
@@ -57,6 +58,7 @@ class Appearance:
     ascii_only: bool = False
     theme: str | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
+    pager_json: str | None = None
     themes: Path | None = None
     reread: Callable[[], Appearance] | None = None
     config_file: Path | None = None
@@ -115,6 +117,7 @@ class Themes:
             app.theme = wanted
         else:
             app.notify(f"there is no theme {wanted!r}; `:theme ` lists them", severity="warning")
+        app.pager_json = said.pager_json
         app.keymap = dict(said.keys)
         app.set_keymap(app.keymap)
 

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from app.tui.call import CallView
 from app.tui.form import FormScreen, problems_of
 from app.tui.lines.line_list import LineList
+from app.tui.places import operations
 from app.tui.prompts import Confirm
 from app.tui.table_view import TableView
 from app.tui.view import View
@@ -24,7 +25,6 @@ from app.views.operations import OperationRow, operation_lines
 from app.views.text import clip
 from storage.engine import Snapshot
 from sync.calls.errors import CallFailed, OperationNotFoundError
-from sync.spoke.status import read_status
 
 if TYPE_CHECKING:
     from app.services.outputs import Calling
@@ -85,8 +85,7 @@ class OperationsView(TableView[OperationRow]):
 
     def read(self, snapshot: Snapshot) -> Sequence[OperationRow]:
         """What can be called; the hub's, too, where there is one."""
-        calling = self.spoke.calling
-        return () if calling is None else calling.listed(hub=read_status(snapshot).state != "unpaired")
+        return operations(snapshot, self.spoke.calling)
 
     def key(self, row: OperationRow) -> object:
         """Its name."""

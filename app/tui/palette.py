@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 
 from app.tui.line_input import LineInput
 from app.tui.lines.line_list import LineList
-from app.tui.places import NOUNS, PLACES, noun
+from app.tui.places import NOUNS, PLACES, Noun, noun
 from app.tui.verbs import shown_keys, verbs_of
 from app.tui.view import View
 from app.views.filter import near
@@ -74,17 +74,20 @@ class Palette(ModalScreen[Entry | None]):
         """Everything, until something is typed."""
         self.query_one(LineList).can_focus = False
         self._narrow(self._typed)
-        self._read_names()
+        for one in NOUNS:
+            self._read_names(one)
 
     @work
-    async def _read_names(self) -> None:
-        """What the nouns are called, for tab; read while the person types."""
+    async def _read_names(self, one: Noun) -> None:
+        """What things of a noun are called, for tab; read while the person types, and shown if it is that noun's."""
         app = cast("SpokeApp", self.app)
-        self._names = await app.db.read(lambda snapshot: {one.name: one.names(snapshot) for one in NOUNS})
+        self._names[one.name] = await app.db.read(lambda snapshot: one.names(snapshot, app.calling))
         try:
-            self._narrow(self.query_one("#typed", Input).value)
+            typed = self.query_one("#typed", Input).value
         except NoMatches:
             return  # chosen already
+        if typed.lstrip(":").startswith(f"{one.name} "):
+            self._narrow(typed)
 
     def _narrow(self, typed: str) -> None:
         lines = self.query_one(LineList)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage.engine import Snapshot
+from sync.spoke.status import read_status
 
 if TYPE_CHECKING:
+    from app.services.outputs import Calling
     from app.tui.view import View
+    from app.views.operations import OperationRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """A thing with an id: `:session 01JX` opens it. `names` gives what tab completes, from a snapshot."""
+    """A thing with an id: `:session 01JX` opens it.
+
+    `names` gives what tab completes, from a snapshot and from what can be called here, if anything can; on a thread.
+    """
 
     name: str
     target: str
-    names: Callable[[Snapshot], list[str]]
+    names: Callable[[Snapshot, Calling | None], list[str]]
 
     def make(self, argument: str) -> View:
         """The screen about it."""
@@ -58,8 +64,13 @@ def _import(target: str) -> Callable[..., View]:
     return found
 
 
-def _column(sql: str) -> Callable[[Snapshot], list[str]]:
-    return lambda snapshot: [str(row[0]) for row in snapshot.rows(sql)]
+def _column(sql: str) -> Callable[[Snapshot, Calling | None], list[str]]:
+    return lambda snapshot, _: [str(row[0]) for row in snapshot.rows(sql)]
+
+
+def operations(snapshot: Snapshot, calling: Calling | None) -> list[OperationRow]:
+    """What can be called from here; the hub's, too, where there is one."""
+    return [] if calling is None else calling.listed(hub=read_status(snapshot).state != "unpaired")
 
 
 PLACES: tuple[Place, ...] = (
@@ -82,7 +93,7 @@ SHORT = 4
 NOUNS: tuple[Noun, ...] = (
     Noun("session", "app.tui.session:SessionView", _column("SELECT id FROM sessions ORDER BY position DESC LIMIT 500")),
     Noun("graph", "app.tui.graph:GraphView", _column("SELECT id FROM graphs ORDER BY rowid DESC LIMIT 500")),
-    Noun("operation", "app.tui.operations:OperationView", lambda _: []),
+    Noun("operation", "app.tui.operations:OperationView", lambda *here: [row.name for row in operations(*here)]),
     Noun("secret", "app.tui.secrets:SecretView", _column("SELECT key FROM nodes WHERE graph_id = 'secrets' LIMIT 500")),
     Noun("stream", "app.tui.streams:StreamView", _column("SELECT DISTINCT topic FROM _honker_stream ORDER BY topic")),
     Noun(

@@ -23,15 +23,18 @@ def editor() -> str:
     return os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
 
 
-def show_in(app: App[None], program: str, text: str, name: str = "text.txt") -> str | None:
+def show_in(app: App[None], program: str, text: str, name: str = "text.txt", *, read_only: bool = False) -> str | None:
     """Open a file with the text in a program, and return what is in it when the program has ended.
 
-    The file is in a folder that only this user can read, and is gone afterwards. None: the program could not be run,
-    or left something that is no text; the person is told why.
+    The file is this user's alone, in a folder of its own, and is gone afterwards; with `read_only` editors say that it
+    cannot be written. None: the program could not be run, or left something that is no text; the person is told why.
     """
     with tempfile.TemporaryDirectory(prefix="spoke-") as folder:
         path = Path(folder) / name
+        path.touch(0o600)
         path.write_text(text, encoding="utf-8")
+        if read_only:
+            path.chmod(0o400)
         try:
             with app.suspend():
                 subprocess.run([*shlex.split(program), str(path)], env=child_environment(), check=False)

@@ -14,7 +14,7 @@ from app.tui.prompts import Confirm
 from app.tui.style import FAILED, RUNNING, WARNING
 from app.tui.table_view import TableView
 from app.views.columns import Column
-from app.views.queue_text import cause_columns, job_columns, job_text, queue_columns
+from app.views.queue_text import cause_columns, job_columns, job_facts, queue_columns
 from app.views.queues import (
     ASCII_GLYPHS,
     GLYPHS,
@@ -36,20 +36,24 @@ from storage.engine.errors import EngineError
 from storage.engine.pauses import paused_queues
 from sync.calls.errors import CallFailed
 
+UNDO_S = 5
+"""A retried job is due only then, so that a retry can be taken back before a worker has it."""
+
 
 class DeskView(TableView[Any]):
     """What the screens here share: verbs that change jobs."""
 
-    async def change(self, operation: str, values: Sequence[dict[str, Any]], told: str) -> None:
+    async def change(self, operation: str, values: Sequence[dict[str, Any]], told: str) -> list[dict[str, Any]]:
         """Execute an operation for each value and say how it went; the first error is said, the rest goes on.
 
-        What found nothing to change any more (a job that was done meanwhile) is not counted.
+        What found nothing to change any more (a job that was done meanwhile) is not counted. Returns the outcomes.
         """
+        outcomes: list[dict[str, Any]] = []
         done, problem = 0, ""
         for value in values:
             try:
-                outcome = await self.spoke.operate(operation, value)
-                done += outcome.get("done", True)
+                outcomes.append(await self.spoke.operate(operation, value))
+                done += outcomes[-1].get("done", True)
             except (CallFailed, EngineError) as error:
                 problem = problem or str(error)
         self.table.mark(set())
@@ -57,6 +61,7 @@ class DeskView(TableView[Any]):
             self.notify(f"{of(done, self.noun)} {told}; not the others: {safe(problem)}", severity="error")
         else:
             self.notify(f"{of(done, self.noun)} {told}")
+        return outcomes
 
     async def pause_or_resume(self, field: str, rests: Callable[[Any], bool]) -> None:
         """Pause what is on of the marked rows; where all of them rest, resume them. `field`: how a row is named."""
@@ -73,7 +78,7 @@ class DeskView(TableView[Any]):
         except EngineError as error:
             self.notify(f"{error}; {error.hint}", severity="warning")  # done since the list was read
             return
-        self.app.push_screen(Detail(f"job {job}", "\n".join(job_text(found, payload, self.spoke.when))))
+        self.app.push_screen(Detail(f"job {job}", payload, job_facts(found, self.spoke.when)))
 
 
 class QueuesView(DeskView):
@@ -166,11 +171,12 @@ class QueueView(DeskView):
         Binding("left,h", "state(-1)", "previous state", show=False, id="queue.previous_state"),
         Binding("c", "causes", "by cause", id="queue.causes"),
         Binding("R", "retry", "retry", id="queue.retry"),
+        Binding("u", "unretry", "take the retry back", show=False, id="queue.unretry"),
         Binding("X", "cancel", "cancel", id="queue.cancel"),
         Binding("o", "older", "older jobs", id="queue.older"),
         Binding("O", "newer", "newer jobs", show=False, id="queue.newer"),
     ]
-    WRITES: ClassVar[frozenset[str]] = frozenset({"retry", "cancel"})
+    WRITES: ClassVar[frozenset[str]] = frozenset({"retry", "unretry", "cancel"})
     noun: ClassVar[str] = "job"
     empty: ClassVar[Sequence[str]] = ("", "  No jobs in this state. → shows the next one.")
 
@@ -184,6 +190,8 @@ class QueueView(DeskView):
         self._more = False
         self._of = 0
         self._rests = False
+        self._retried: list[dict[str, Any]] = []
+        self._retried_ms = 0
         glyph: Column[JobRow] = Column(
             "glyph", "", lambda row: (ASCII_GLYPHS if self.spoke.ascii_only else GLYPHS)[row.state], 1
         )
@@ -274,7 +282,31 @@ class QueueView(DeskView):
         rows = [row for row in self.table.marked if row.state == "dead"]
         if len(rows) > 1 and not await self.app.push_screen_wait(Confirm(self._bulk("retry", len(rows)))):
             return
-        await self.change("queue.retry", [{"id": row.id} for row in rows], "queued anew")
+        key = self.spoke.keymap.get("queue.unretry", "u")
+        told = f"queued anew: due in {UNDO_S} s; until then {key} takes it back"
+        self._retried = await self.change("queue.retry", [{"id": row.id, "delay_s": UNDO_S} for row in rows], told)
+        self._retried_ms = self.spoke.now_ms()
+
+    def why_not_unretry(self) -> str | None:
+        """What was retried here, for some seconds."""
+        if reason := self.spoke.why_not_operate():
+            return reason
+        late = self.spoke.now_ms() - self._retried_ms > UNDO_S * 1000
+        return f"nothing was retried here in the last {UNDO_S} s" if late or not self._retried else None
+
+    @work
+    async def action_unretry(self) -> None:
+        """Make what was just retried dead again, as it was."""
+        retried, self._retried = self._retried, []
+        try:
+            outcome = await self.spoke.operate("queue.unretry", {"jobs": retried})
+        except (CallFailed, EngineError) as error:
+            self.notify(str(error), severity="error")
+            return
+        dead, left = len(outcome["dead"]), len(outcome["left"])
+        told = [f"{of(dead, 'job')} dead again, as before"] if dead else []
+        told += [f"{of(left, 'job')} left as it is: a worker has had it"] if left else []
+        self.notify("; ".join(told), severity="warning" if left else "information")
 
     @work
     async def action_cancel(self) -> None:

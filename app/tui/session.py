@@ -73,6 +73,7 @@ class SessionView(View):
     SessionView #said { display: none; }
     SessionView.-wide #split { layout: horizontal; }
     SessionView.-wide #pane { width: 42%; height: 1fr; border-top: none; border-left: solid $primary; }
+    SessionView.-narrow #pane.-maximised, SessionView.-wide #pane.-maximised { width: 100%; height: 100%; }
     SessionView.-ascii #pane { border-top: ascii $primary; }
     SessionView.-ascii.-wide #pane { border-top: none; border-left: ascii $primary; }
     """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from rich.style import Style
+from textual.binding import Binding, BindingType
 from textual.geometry import Region
 
 from app.tui.lines.line_list import LineList
@@ -106,6 +108,10 @@ class Said(LineList[tuple[int, Line]]):
 class Pane(LineList[tuple[int, Fact]]):
     """Everything about the call under the cursor; lines that name another call lead to it."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("z", "maximise", "maximise the details", show=False, id="pane.maximise")
+    ]
+
     def __init__(self) -> None:
         super().__init__(
             lambda row, _: row[1].text,
@@ -114,6 +120,10 @@ class Pane(LineList[tuple[int, Fact]]):
             lambda row: HEADING if row[1].heading else JUMP if row[1].jump else Style(),
             id="pane",
         )
+
+    def action_maximise(self) -> None:
+        """Take the whole screen, or give the calls theirs back."""
+        self.toggle_class("-maximised")
 
     def show_facts(self, facts: Sequence[Fact]) -> None:
         """Show these lines."""

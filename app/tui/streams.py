@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -15,9 +13,9 @@ from app.tui.style import FAILED
 from app.tui.table_view import TableView
 from app.views.columns import Column
 from app.views.stream_text import stream_columns
-from app.views.streams import StreamRow, Told, newest, read_streams, tell
+from app.views.streams import StreamRow, Told, newest, read_streams, stored_payload, tell
 from app.views.text import count, safe
-from storage.engine import Event, PayloadError, Snapshot
+from storage.engine import Event, Snapshot
 
 SHOWN = 5_000
 
@@ -104,18 +102,10 @@ class StreamView(TableView[Told]):
 
     @work
     async def _show(self, event: Event) -> None:
-        text = await asyncio.to_thread(pretty, event)  # it may be megabytes
-        self.app.push_screen(Detail(f"{safe(event.topic)} offset {count(event.offset)}", text))
+        stored = await self.spoke.db.read(lambda snapshot: stored_payload(snapshot, event))
+        self.app.push_screen(Detail(f"{safe(event.topic)} offset {count(event.offset)}", stored))
 
     def copy_text(self) -> str:
         """The payload."""
         row = self.table.selected
         return "" if row is None else row.event.payload_json
-
-
-def pretty(event: Event) -> str:
-    """The payload, indented; as it is when it is no JSON."""
-    try:
-        return json.dumps(event.payload, ensure_ascii=False, indent=2)
-    except PayloadError:
-        return event.payload_json

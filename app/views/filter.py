@@ -119,9 +119,10 @@ def _in_order(letters: str, text: str) -> bool:
 
 
 def near(text: str, names: Sequence[str]) -> list[str]:
-    """The names that match what was typed, the best first: those that begin with it, contain it, have its letters."""
+    """The names that match what was typed: those that are it, begin with it, contain it, have its letters, in turn."""
     lowered = text.lower().strip()
     begins = [name for name in names if name.lower().startswith(lowered)]
+    begins.sort(key=lambda name: name.lower() != lowered)
     contains = [name for name in names if lowered in name.lower() and name not in begins]
     letters = [
         name

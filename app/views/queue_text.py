@@ -49,6 +49,15 @@ def cause_columns(when: When) -> tuple[Column[Cause], ...]:
 
 def job_text(row: JobRow, payload: str, when: When) -> list[str]:
     """Everything about a job, a line each."""
+    try:
+        text = json.dumps(json.loads(payload), ensure_ascii=False, indent=2)
+    except (ValueError, RecursionError):
+        text = payload  # another program's; shown as it is
+    return [*job_facts(row, when), *(f"  {safe(line)}" for line in text.splitlines())]
+
+
+def job_facts(row: JobRow, when: When) -> list[str]:
+    """What stands above a job's payload."""
     told = {"ready": "due", "delayed": "due", "running": "claimed until", "dead": "died"}[row.state]
     lines = [
         f"job       {row.id} in {safe(row.queue)}: {row.state}",
@@ -61,11 +70,7 @@ def job_text(row: JobRow, payload: str, when: When) -> list[str]:
         )
     lines += [f"worker    {safe(row.worker)}"] if row.worker else []
     lines += ["error", *(f"  {safe(line)}" for line in row.error.splitlines())] if row.error else []
-    try:
-        text = json.dumps(json.loads(payload), ensure_ascii=False, indent=2)
-    except (ValueError, RecursionError):
-        text = payload  # another program's; shown as it is
-    return [*lines, "payload", *(f"  {safe(line)}" for line in text.splitlines())]
+    return [*lines, "payload"]
 
 
 def paused_note(paused: Mapping[str, int], now_ms: int) -> tuple[str, str] | None:

@@ -132,8 +132,8 @@ def count_jobs(snapshot: Snapshot, queue: str, state: JobState | None = None) ->
     return int(live) + int(dead)
 
 
-def read_job(snapshot: Snapshot, job: int) -> tuple[JobRow, str]:
-    """A job and its whole payload.
+def read_job(snapshot: Snapshot, job: int) -> tuple[JobRow, str | bytes]:
+    """A job and its whole payload, as it lies in the file: bytes where a foreign program stored some.
 
     Raises:
         NoSuchJobError: it is neither waiting, running nor dead: it is done, or never was.
@@ -142,7 +142,7 @@ def read_job(snapshot: Snapshot, job: int) -> tuple[JobRow, str]:
         rows = snapshot.rows(f"{sql} WHERE id = ?", (job,))
         if rows:
             ((payload,),) = snapshot.rows(f"SELECT payload FROM {table} WHERE id = ?", (job,))
-            return _job(rows[0]), readable(payload)
+            return _job(rows[0]), payload
     raise NoSuchJobError(f"there is no job {job}: it is done, or never was")
 
 

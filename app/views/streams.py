@@ -159,6 +159,13 @@ def newest(snapshot: Snapshot, topic: str, limit: int) -> list[Event]:
     ]
 
 
+def stored_payload(snapshot: Snapshot, event: Event) -> str | bytes:
+    """The payload as it lies in the file: bytes where a foreign program stored some; as it was read when it is gone."""
+    rows = snapshot.rows("SELECT payload FROM _honker_stream WHERE offset = ?", (event.offset,))
+    found: str | bytes = rows[0][0] if rows else event.payload_json
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """An event in a list, with what is most telling about it."""

@@ -86,6 +86,18 @@ class JobRow(NamedTuple):
     last_error: str | None = None
 
 
+class DeadRow(NamedTuple):
+    """What a dead job has beside queue, payload and priority; times in unix seconds."""
+
+    id: int
+    run_at: int
+    attempts: int
+    max_attempts: int
+    last_error: str | None
+    created_at: int
+    died_at: int
+
+
 class _Candidate(NamedTuple):
     id: int
     attempts: int
@@ -332,6 +344,36 @@ def retry_dead(tx: Transaction, queue: str, jobs: Sequence[int] | None = None, *
     tx.execute(f"DELETE FROM _honker_dead WHERE {wanted}", (queue, given))
     tx.touch("queue", queue)
     return tx.changes
+
+
+def retry_one(tx: Transaction, job: int, delay_s: float = 0, *, now: float) -> tuple[int, DeadRow] | None:
+    """Queue a dead job anew, as a new job that is due after `delay_s`: its id, and what is known of the dead one.
+
+    None when there is no such dead job. With what is returned `unretry` takes it back.
+    """
+    rows = tx.rows(
+        f"SELECT queue, payload, priority, {', '.join(DeadRow._fields)} FROM _honker_dead WHERE id = ?", (job,)
+    )
+    if not rows:
+        return None
+    (queue, payload, priority), dead = rows[0][:3], DeadRow(*rows[0][3:])
+    tx.execute("DELETE FROM _honker_dead WHERE id = ?", (job,))
+    attempts = max(1, dead.max_attempts)
+    return enqueue(tx, queue, payload, now=now, delay=delay_s, priority=priority, max_attempts=attempts), dead
+
+
+def unretry(tx: Transaction, job: int, dead: DeadRow) -> bool:
+    """Make a job that `retry_one` queued dead again, as it was; False when a worker has had it: nothing changes."""
+    tx.execute(
+        f"INSERT INTO _honker_dead (queue, payload, priority, {', '.join(DeadRow._fields)})"
+        " SELECT queue, payload, priority, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM _honker_live"
+        " WHERE id = ?1 AND state = 'pending' AND attempts = 0",
+        (job, *dead),
+    )
+    if not tx.changes:
+        return False
+    _remove(tx, job)
+    return True
 
 
 def get_job(source: Snapshot | Transaction, job: int) -> JobRow | None:

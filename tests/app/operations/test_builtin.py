@@ -58,6 +58,9 @@ def test_queues(registry: Registry, tenant: Database) -> None:
     ]
     (dead,) = call(registry, tenant, "queue.jobs", queue="q", state="dead")["jobs"]
     assert (dead["id"], dead["payload"], dead["error"]) == (job, {"n": 1}, "no luck")
+    retried = call(registry, tenant, "queue.retry", id=job)
+    assert call(registry, tenant, "queue.unretry", jobs=[retried]) == {"dead": [job], "left": []}
+    assert call(registry, tenant, "queue.unretry", jobs=[retried]) == {"dead": [], "left": [retried["id"]]}
     new = call(registry, tenant, "queue.retry", id=job)["id"]
     assert [row["id"] for row in call(registry, tenant, "queue.jobs", queue="q")["jobs"]] == [new]
     with pytest.raises(NotFoundError):

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Input
 
 from app.config import Settings
 from app.paths import Paths
 from app.services.operating import Operating
 from app.tui.app import SpokeApp
 from app.tui.detail import Detail
+from app.tui.palette import Palette
+from app.tui.prompts import Confirm
 from app.tui.queues import CausesView, QueueView
 from app.tui.schedules import LocksView
 from app.tui.streams import StreamView
@@ -209,6 +212,62 @@ async def test_jobs_that_do_not_fit_a_page_are_told_and_can_be_reached(
             await until(pilot, lambda: shown() == [6, 5, 4, 3])
             await pilot.press("o", "right")  # another state begins with its newest
             await until(pilot, lambda: "ready jobs 1" in frame(app))
+
+
+def said(app: SpokeApp) -> str:
+    return ([""] + [notification.message for notification in app._notifications])[-1]
+
+
+async def test_a_retry_is_taken_back_for_five_seconds(desk: Database, tmp_path: Path) -> None:
+    now = NOW_MS
+    app = app_of(desk, tmp_path, now_ms=lambda: now)
+    before = desk.query("SELECT * FROM _honker_dead ORDER BY id")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_noun("queue", "mail")
+        await settle(pilot)
+        await pilot.press("u")
+        await until(pilot, lambda: said(app) == "unretry: nothing was retried here in the last 5 s")
+        await pilot.press("slash", *"state:dead", "enter", "asterisk", "R")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("y")
+        await until(pilot, lambda: said(app) == "3 jobs queued anew: due in 5 s; until then u takes it back")
+        assert not desk.query("SELECT * FROM _honker_dead")
+        now += 5_000
+        await pilot.press("u")
+        await until(pilot, lambda: said(app) == "3 jobs dead again, as before")
+        assert desk.query("SELECT * FROM _honker_dead ORDER BY id") == before
+        assert len(desk.query("SELECT * FROM _honker_live")) == 3
+        (call,) = desk.query("SELECT payload FROM _honker_stream WHERE payload ->> '$.operationId' = 'queue.unretry'")
+        assert call["payload"].count("lastError") == 3, "one call, one transaction"
+
+        await settle(pilot)
+        await pilot.press("R")
+        await until(pilot, lambda: len(desk.query("SELECT * FROM _honker_dead")) == 2)
+        await until(pilot, lambda: said(app).startswith("1 job queued anew"))
+        now += 5_001
+        await pilot.press("u", "colon")
+        await until(pilot, lambda: isinstance(app.screen, Palette) and isinstance(app.focused, Input))
+        await pilot.press(*"take the retry")
+        await until(pilot, lambda: "take the retry back  (nothing was retried here in the last 5 s)" in frame(app))
+        assert len(desk.query("SELECT * FROM _honker_dead")) == 2
+
+
+async def test_a_retry_that_a_worker_has_claimed_stays(desk: Database, tmp_path: Path) -> None:
+    app = app_of(desk, tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_noun("queue", "mail")
+        await settle(pilot)
+        await pilot.press("G", "R")
+        await until(pilot, lambda: len(desk.query("SELECT * FROM _honker_dead")) == 2)
+        await until(pilot, lambda: said(app).startswith("1 job queued anew"))
+        with desk.transaction() as tx:
+            tx.execute("UPDATE _honker_live SET run_at = 1 WHERE id = (SELECT max(id) FROM _honker_live)")
+        assert desk.queue("mail").claim_one("w") is not None
+        live = desk.query("SELECT * FROM _honker_live")
+        await pilot.press("u")
+        await until(pilot, lambda: said(app) == "1 job left as it is: a worker has had it")
+        assert len(desk.query("SELECT * FROM _honker_dead")) == 2
+        assert desk.query("SELECT * FROM _honker_live") == live
 
 
 async def test_purge_wants_the_name(desk: Database, tmp_path: Path) -> None:

@@ -15,8 +15,13 @@ from textual.events import Key
 from textual.keys import _character_to_key
 from textual.widgets import Input
 
+from app.config import Settings
+from app.paths import Paths
+from app.services.operating import Operating
+from app.services.outputs import Calling
 from app.tui import clipboard
 from app.tui.appearance import Appearance, binding_ids
+from app.tui.lines.line_list import LineList
 from app.tui.palette import Palette
 from app.tui.places import PLACES
 from app.tui.prompts import Choose, Confirm
@@ -201,6 +206,46 @@ async def test_the_palette_goes_to_a_thing_by_part_of_its_id(filled: Database) -
         await pilot.press("colon", *"theme nord", "enter")
         await pilot.pause()
         assert app.theme == "nord"
+
+
+async def test_nouns_ids_and_operations_are_completed(filled: Database, tmp_path: Path) -> None:
+    filled.queue("key-rotation").enqueue({})
+    paths = Paths(tmp_path, tmp_path / "spoke.toml")
+    calling = Calling(filled, Settings(), paths, Operating(filled, Settings(), paths), lambda: False)
+    app = app_on(filled, calling=calling)
+
+    def typed() -> str:
+        return app.screen.query_one("#typed", Input).value
+
+    def first() -> str:
+        entry = app.screen.query_one(LineList).selected
+        return "" if entry is None else str(entry.text)
+
+    completed = {
+        "stre": "streams",
+        "stream sess": "stream session-events",
+        "queue ke": "queue key-rotation",
+        "session 0dd": "session 0ddba11",
+        "operation graph.cr": "operation graph.create",
+    }
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon")
+        await until(pilot, lambda: isinstance(app.screen, Palette) and isinstance(app.focused, Input))
+        await pilot.press(*"queue", "tab")
+        assert typed() == "queue ", "the noun itself before what begins with it"
+        for text, expected in completed.items():
+            app.screen.query_one("#typed", Input).value = text
+            await until(pilot, lambda wanted=expected: first() == wanted)  # type: ignore[misc]  # names are being read
+            await pilot.press("tab")
+            assert typed() == expected
+        await pilot.press("enter")
+        await until(pilot, lambda: "▸ operation graph.create" in frame(app))
+        await pilot.press("colon")
+        await until(pilot, lambda: isinstance(app.screen, Palette) and isinstance(app.focused, Input))
+        await pilot.press("q", "tab")
+        assert typed() == "q"
+        await pilot.press("enter")
+        await until(pilot, lambda: not app.is_running)
 
 
 async def test_times_change_their_format_everywhere(filled: Database) -> None:

@@ -21,7 +21,7 @@ from app.tui.session import SessionView
 from app.tui.session_lists import Pane
 from storage.engine import Database
 from tests.app.importers.logs import AT_MS, CLAUDE
-from tests.app.tui.conftest import app_on, check_golden, frame, settle
+from tests.app.tui.conftest import app_on, check_golden, frame, settle, until
 from tests.app.views.recorded import CALLS, END, REST, SESSION, START, began, ended, publish
 
 SIZES = [(80, 24), (100, 30), (200, 50)]
@@ -296,6 +296,16 @@ async def test_what_a_person_paused_stays_so_and_who_follows_goes_on(running: Da
         await press(pilot, "x")  # asked to, it follows beside the pane too
         assert "following" in frame(app)
         assert view.calls.call.request_id == "n2"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=["below", "beside"])
+async def test_the_pane_takes_the_whole_screen(over: Database, size: tuple[int, int]) -> None:
+    async with showing(over, size) as (app, pilot, view):
+        await press(pilot, "j", "j", "d", "tab", "z")
+        await until(pilot, lambda: "fs.list  " not in frame(app))
+        assert view.query_one(Pane).size.area >= (size[0] - 1) * (size[1] - 4)
+        await press(pilot, "z")
+        await until(pilot, lambda: "fs.list  " in frame(app))
 
 
 async def test_links_beside_the_tree_are_in_the_pane(over: Database) -> None:

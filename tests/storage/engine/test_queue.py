@@ -265,6 +265,41 @@ async def test_the_iterator_wakes_for_a_due_time(path: Path) -> None:
     db.close()
 
 
+def test_a_retry_is_taken_back_while_no_worker_has_had_it(queue: Queue, db: Database, clock: Clock) -> None:
+    for number in range(2):
+        queue.enqueue({"n": number}, priority=number, max_attempts=number + 1)
+        must(queue.claim_one("w")).fail(f"error {number}")
+        clock.now += 7
+    before = db.query("SELECT * FROM _honker_dead ORDER BY id")
+
+    def retried(job: int) -> tuple[int, jobs.DeadRow]:
+        with db.transaction() as tx:
+            found = jobs.retry_one(tx, job, 5, now=clock())
+        assert found is not None
+        return found
+
+    first, second = retried(1), retried(2)
+    assert (first[0], second[0]) == (3, 4)
+    assert queue.claim_one("w") is None, "due in 5 s"
+    with db.transaction() as tx:
+        assert jobs.retry_one(tx, 1, now=clock()) is None
+        assert jobs.unretry(tx, *first)
+        assert jobs.unretry(tx, *second)
+        assert not jobs.unretry(tx, *second), "once"
+    assert db.query("SELECT * FROM _honker_dead ORDER BY id") == before
+    assert not db.query("SELECT * FROM _honker_live")
+
+    again = retried(2)
+    clock.now += 5
+    claimed = must(queue.claim_one("w"))
+    assert (claimed.id, claimed.payload) == (again[0], {"n": 1})
+    for _ in range(2):  # while the worker has it, and when it has given it back after an attempt
+        with db.transaction() as tx:
+            assert not jobs.unretry(tx, *again)
+        claimed.retry(60, "again")
+    assert dead(db) == [(1, "error 0")]
+
+
 async def test_a_missed_deadline_does_not_park_the_iterator(queue: Queue, db: Database, clock: Clock) -> None:
     """Honker's issue 122: next_claim_at answers 0 for a time that has come, and the waker sleeps."""
     queue.enqueue(1, delay=5)
