@@ -20,7 +20,7 @@ import pytest
 from app.tui.places import PLACES
 from tests.pages import ELSEWHERE, ROOT, blocks, pages, script
 
-NOT_RUN = 12
+NOT_RUN = 13
 """How many blocks of commands are marked as not run; `python -m tests.pages` lists them."""
 BINARY = os.environ.get("SPOKE_BINARY")
 FROM_SOURCE = {"operation.md"}

@@ -226,6 +226,7 @@ def copies(context: Context, prune: bool, keep: int, as_json: bool) -> None:
 
     found = [copy for path in context.databases() for copy in migration_copies(str(path), keep)]
     if prune:
+        audit_before(context.paths, "db.copies", say, keep=keep)
         prune_copies(found)
     if as_json:
         print_json({"copies": [{**camel(copy), "file": str(copy.file)} for copy in found], "pruned": prune})

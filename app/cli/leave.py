@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from app.audit import audit
 from app.cli.context import Context, camel, confirm, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
@@ -54,6 +55,8 @@ def leave(context: Context, yes: bool, as_json: bool) -> None:
         missing = f"{of(link.unsent, 'event')} {'is' if link.unsent == 1 else 'are'} not at the hub"
         known = f"{missing} and will wait here" if link.unsent else "it has everything that was recorded here"
         confirm(f"Leave {link.hub_url}? {known[0].upper()}{known[1:]}.", f"this leaves the hub; {known}", yes=yes)
+        with db.transaction() as tx:
+            audit(tx, "leave", hub=link.hub_url)
         done = forget(db, paths.hub_file, paths.device_key, round(now().timestamp() * 1000))
     if as_json:
         print_json({**camel(done), "nodeId": me})
