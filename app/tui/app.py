@@ -25,12 +25,12 @@ from app.tui.ending import end_with_the_terminal
 from app.tui.keyboard import OrderedKeys
 from app.tui.places import PLACES, Location, noun, place
 from app.tui.suspending import why_not_suspend
-from app.tui.too_small import MIN_HEIGHT, MIN_WIDTH, TooSmall
+from app.tui.too_small import is_too_small
 from app.tui.view import READ_ONLY, View
 from app.views.link import link_line
 from app.views.text import safe
 from app.views.times import FORMATS, TimeFormat, when
-from storage.engine import ClosedError, Database, EngineError, ReadOnlyError
+from storage.engine import ClosedError, Database, EngineError, FileReplacedError, ReadOnlyError
 from sync.spoke.status import read_status
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class SpokeApp(OrderedKeys):
         self.link_text = ""
         self.time_format: TimeFormat = "relative"
         self.keymap: Mapping[str, str] = {}
+        self.lost: BaseException | None = None
+        """Why the database is not the one any more that is open: every screen says it instead of showing old rows."""
         self.failure: BaseException | None = None
         """What ended the application, when it was an error."""
         self._zone = zone
@@ -277,7 +279,10 @@ class SpokeApp(OrderedKeys):
                 await asyncio.sleep(self._repaint_s)
                 asked = asyncio.ensure_future(self._dirty.wait())
                 woken = asyncio.ensure_future(waiter.wait(SAFETY_POLL_S))
-                await asyncio.wait({asked, woken}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({asked} if self.lost else {asked, woken}, return_when=asyncio.FIRST_COMPLETED)
+                if woken.done() and isinstance(woken.exception(), FileReplacedError) and not self.lost:
+                    self.lost = woken.exception()
+                    self._dirty.set()
                 asked.cancel()
                 woken.cancel()
         except ClosedError:
@@ -312,14 +317,7 @@ class SpokeApp(OrderedKeys):
 
     def on_resize(self, event: Resize) -> None:
         """Below the least size, say so instead of drawing rubbish."""
-        small = event.size.width < MIN_WIDTH or event.size.height < MIN_HEIGHT
-        if small and not isinstance(self.screen, TooSmall):
-            self.push_screen(TooSmall())
-        elif not small and isinstance(self.screen, TooSmall):
-            self.pop_screen()
-        if isinstance(self.screen, TooSmall):
-            self.call_after_refresh(self.screen.say, event.size.width, event.size.height)
-        else:
+        if not is_too_small(self, event.size):
             self.reload()
 
     # -- going ---------------------------------------------------------------------------------------------------------

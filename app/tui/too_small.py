@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -22,3 +23,16 @@ class TooSmall(Screen[None]):
             self.query_one("#small", Static).update(
                 f"terminal too small: need {MIN_WIDTH}x{MIN_HEIGHT}, have {width}x{height}"
             )
+
+
+def is_too_small(app: App[None], size: Size) -> bool:
+    """Whether the terminal is; as long as it is, the screen that says so is on top."""
+    small = size.width < MIN_WIDTH or size.height < MIN_HEIGHT
+    if small and not isinstance(app.screen, TooSmall):
+        app.push_screen(TooSmall())
+    elif not small and isinstance(app.screen, TooSmall):
+        app.pop_screen()
+    if isinstance(app.screen, TooSmall):
+        app.call_after_refresh(app.screen.say, size.width, size.height)
+        return True
+    return False

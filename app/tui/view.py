@@ -154,6 +154,8 @@ class View(Screen[None]):
         """Load, and turn a database that cannot be read into a panel that says what to do."""
         slow = self.set_timer(LOADING_S, lambda: self.add_class("loading"))
         try:
+            if self.spoke.lost is not None:
+                raise self.spoke.lost
             await self.load()
             self._aside = await self._said_of_below()
         except (EngineError, OSError) as error:
