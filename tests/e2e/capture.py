@@ -46,7 +46,7 @@ STEPS = (
     ("overview", "", ("● LIVE", "mend the parser")),
     ("sessions", "2", ("sessions 3", "release 1.2")),
     ("session", "/ r e l e a s e =1_of Enter Enter", ("command.tar",)),
-    ("call-detail", "e Enter", ('"exitCode"', "characters")),
+    ("call-detail", "e Enter", ('"exitCode"', "open in $PAGER")),
     ("detail-pane", "Escape =command.tar d", ("EXIT_CODE: exit code 2",)),
     (
         "messages",
@@ -58,7 +58,7 @@ STEPS = (
     ("graph-neighbours", "j n", ("leads here", "leads on")),
     ("graph-picture", "v", ("┌", "Ship it")),
     ("streams", "4", ("call-protocol", "session-events")),
-    ("stream", "Enter", ("newest", "following")),
+    ("stream", "j Enter", ("call-protocol · newest", "following")),
     ("queues", "5", ("mail", "reports")),
     ("queue", "Enter", ("mail", "dead")),
     ("causes", "c", ("no route to #",)),
