@@ -21,7 +21,7 @@ from storage.engine.connection import connect
 from storage.engine.errors import BusyError, CorruptError, EngineError, NotADatabaseError, translated
 from storage.migrations import NewerFileError, system, tenant
 from storage.private_file import sync, write_private
-from storage.process_lock import ProcessLock
+from storage.process_lock import LockHeldError, ProcessLock, holder
 from storage.replacing import Plan, decide, finish, stage, unstage, waits
 from storage.running import forget
 
@@ -96,25 +96,11 @@ def restore(
         FullError: there is no room. Nothing was changed by any of them.
         OSError: if it was while files were moved, the next command goes on.
     """
-    manifest = verify_archive(file, lambda done, total: progress(done, 2 * total))
-    _refuse_newer(file, manifest)
-    databases = manifest.of("database")
-    if not databases or any(not _is_ours(member.name) for member in databases):
-        raise ArchiveError(f"{file}: it holds no database of a node or a hub, or one that is neither's")
-    keys = _keys(file, manifest, passphrase)
-    small = {member.name: read_member(file, member).decode() for member in manifest.of("file")} | keys
-    if strange := sorted(name for name in small if not SMALL_FILES.fullmatch(name)):
-        raise ArchiveError(f"{file}: it holds a file that is none of ours: {strange[0]}")
-    with said_full(paths.data_dir), _alone(paths, hub=any(member.name.startswith("hub/") for member in databases)):
-        there = {str(path.relative_to(paths.data_dir)) for path in paths.databases}
-        names = {member.name for member in databases}
-        # A hub's files belong together: a tenant that is not in the backup would be taken for one of its own.
-        old_hub = (
-            {name for name in there if name.startswith("hub/")} if any(n.startswith("hub/") for n in names) else set()
-        )
-        if not replace and (found := sorted(there & names | old_hub)):
-            raise ThereAlreadyError(f"{paths.data_dir / found[0]}: there is a database already")
-        for name in there & names | old_hub:
+    content = _verified(file, passphrase, lambda done, total: progress(done, 2 * total))
+    manifest, databases, keys, small = content.manifest, content.databases, content.keys, dict(content.small)
+    with said_full(paths.data_dir), _alone(paths, hub=content.of_hub):
+        names, (there, old_hub) = content.names, _replaced(paths, content, replace=replace)
+        for name in there | old_hub:
             _refuse_in_use(paths.data_dir / name)
         staged = stage(paths.data_dir)
         try:
@@ -127,11 +113,8 @@ def restore(
                 (staged / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_private(staged / name, text)
             create = {} if config is None else _to_create(paths.config_file, config)
-            kept = config is not None and paths.config_file.exists() and paths.config_file.read_text() != config
-            at = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")
-            plan = Plan(
-                _free_name(paths.data_dir, f"replaced-{at}"), (*sorted(names), *small), tuple(old_hub - names), create
-            )
+            kept = _keeps_config(paths, config)
+            plan = Plan(_aside(paths, now_ms), (*sorted(names), *small), tuple(old_hub - names), create)
             decide(paths.data_dir, plan)
         except BaseException:
             if not waits(paths.data_dir):
@@ -139,6 +122,88 @@ def restore(
             raise
         aside = finish(paths.data_dir)
     return Restored(manifest, aside, tuple(keys), kept)
+
+
+def preview(
+    paths: Paths,
+    file: Path,
+    *,
+    passphrase: str | None,
+    replace: bool,
+    now_ms: int,
+    progress: Progress = lambda done, total: None,
+) -> Restored:
+    """Verify a backup as `restore` does and say what that would do; nothing is made, moved or locked.
+
+    Raises:
+        LockHeldError, ThereAlreadyError, ConfigPlaceError, ArchiveError, NewerFileError, KeysError: as `restore`, which
+            alone finds out that there is no room, or that a program that is none of ours has a database open.
+    """
+    content = _verified(file, passphrase, progress)
+    for lock in (paths.daemon_lock, *([paths.hub_dir / "hub.lock"] if content.of_hub else [])):
+        if (pid := holder(lock)) is not None:
+            raise LockHeldError(lock, pid)
+    there, old_hub = _replaced(paths, content, replace=replace)
+    config = content.small.get(CONFIG)
+    if config is not None:
+        _to_create(paths.config_file, config)
+    aside = paths.data_dir / _aside(paths, now_ms) if there or old_hub else None
+    return Restored(content.manifest, aside, tuple(content.keys), _keeps_config(paths, config))
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What is in a backup: databases, the keys if they were asked for, small files by name with the keys among them."""
+
+    manifest: Manifest
+    databases: tuple[Member, ...]
+    keys: dict[str, str]
+    small: dict[str, str]
+
+    @property
+    def names(self) -> set[str]:
+        return {member.name for member in self.databases}
+
+    @property
+    def of_hub(self) -> bool:
+        return any(name.startswith("hub/") for name in self.names)
+
+
+def _verified(file: Path, passphrase: str | None, progress: Progress) -> _Content:
+    manifest = verify_archive(file, progress)
+    _refuse_newer(file, manifest)
+    databases = manifest.of("database")
+    if not databases or any(not _is_ours(member.name) for member in databases):
+        raise ArchiveError(f"{file}: it holds no database of a node or a hub, or one that is neither's")
+    keys = _keys(file, manifest, passphrase)
+    small = {member.name: read_member(file, member).decode() for member in manifest.of("file")} | keys
+    if strange := sorted(name for name in small if not SMALL_FILES.fullmatch(name)):
+        raise ArchiveError(f"{file}: it holds a file that is none of ours: {strange[0]}")
+    return _Content(manifest, databases, keys, small)
+
+
+def _replaced(paths: Paths, content: _Content, *, replace: bool) -> tuple[set[str], set[str]]:
+    """The databases here that are in the backup too, and those of a hub that goes as a whole.
+
+    Its files belong together: a tenant that is not in the backup would be taken for one of its own.
+
+    Raises:
+        ThereAlreadyError: there are some, and they may not be replaced.
+    """
+    there = {str(path.relative_to(paths.data_dir)) for path in paths.databases}
+    old_hub = {name for name in there if name.startswith("hub/")} if content.of_hub else set()
+    if not replace and (found := sorted(there & content.names | old_hub)):
+        raise ThereAlreadyError(f"{paths.data_dir / found[0]}: there is a database already")
+    return there & content.names, old_hub
+
+
+def _keeps_config(paths: Paths, config: str | None) -> bool:
+    return config is not None and paths.config_file.exists() and paths.config_file.read_text() != config
+
+
+def _aside(paths: Paths, now_ms: int) -> str:
+    at = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")
+    return _free_name(paths.data_dir, f"replaced-{at}")
 
 
 def _to_create(file: Path, text: str) -> dict[str, str]:

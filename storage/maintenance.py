@@ -90,6 +90,16 @@ class Vacuumed:
     after: int
 
 
+def free_bytes(path: Path) -> int:
+    """How much of a file are empty pages, which `vacuum` gives back; half-empty ones come to that."""
+    connection = connect(str(path), durability="normal", query_only=True, read_only=True)
+    try:
+        with translated(str(path)):
+            return int(connection.pragma("freelist_count")) * int(connection.pragma("page_size"))
+    finally:
+        connection.close()
+
+
 def vacuum(path: Path) -> Vacuumed:
     """Write a file anew without its empty pages, and give their space back to the disk.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from pathlib import Path
 
 from storage import engine
 from storage.engine import Database, Snapshot, Transaction
@@ -47,6 +48,35 @@ def open_system_database(path: str | os.PathLike[str], *, read_only: bool = Fals
             check_current(db, system.MIGRATIONS)
         else:
             migrate(db, system.MIGRATIONS)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def rehearse_database(path: Path) -> Database:
+    """Open the hub's `system.db` or a tenant file so that nothing stays of what is done (`storage.engine.rehearsal`).
+
+    Where there is none, it is one that was just made, in a temporary folder.
+
+    Raises:
+        EngineError: why it cannot be used; one that needs a migration raises `OlderFileError`.
+    """
+    from tempfile import TemporaryDirectory
+
+    from storage.engine.rehearsal import rehearse
+
+    is_system = path.name == "system.db"
+    if path.is_file():
+        db = rehearse(path)
+    else:
+        folder = TemporaryDirectory(prefix="spoke-")
+        path = Path(folder.name) / path.name
+        (open_system_database if is_system else open_tenant_database)(path).close()
+        db = rehearse(path)
+        db.at_close.append(folder.cleanup)
+    try:
+        check_current(db, (system if is_system else tenant).MIGRATIONS)
     except BaseException:
         db.close()
         raise

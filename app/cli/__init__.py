@@ -128,7 +128,8 @@ def cli(ctx: click.Context, data_dir: Path | None, config: Path | None, flags: t
       spoke                      look at it
 
     stdout is data, stderr is talk. Commands that print data know --json. Every
-    command knows --color, --quiet, --no-input, --read-only, --time-format too.
+    command knows --color, -q, -v, --no-input, --read-only, --time-format too. What
+    takes something away knows --dry-run.
     """
     from app.cli.context import Context
 

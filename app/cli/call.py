@@ -15,6 +15,7 @@ from app.cli.context import PARENT_ENV, SESSION_ENV, Context, Progress, json_opt
 from app.cli.durable_calls import Wanted, durable_options, place
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import dry_run, dry_run_option, told
 from storage.process_lock import holder
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ MAX_LINE_BYTES = 1_048_576
 @click.option(
     "--batch", type=click.File("rb"), help='Execute many: one {"operation": …, "input": …} per line; - is stdin.'
 )
+@dry_run_option
 @durable_options
 @json_option
 @click.pass_obj
@@ -52,7 +54,11 @@ def call(
       spoke call system.info
       spoke call fs.list '{"path": "~"}'
       echo '{"path": "~"}' | spoke call fs.list -
+      spoke call fs.read --dry-run '{"path": "/etc/hostname"}'
       spoke call hub/sessions.list --deadline 5m
+
+    With --dry-run it is not executed: what it needs is looked at, and whether you may call it. Of a call to the hub
+    only the hub can know that.
 
     Prints the output as JSON; with --json the whole answer with its request id. The call is in the log before the
     work begins, its outcome when it ends. A call to the hub (hub/…) waits until the hub is there, and prints its id,
@@ -70,12 +76,19 @@ def call(
         return
     wanted.refuse()
     registry = node_registry(context.settings(), context.paths)
+    if batch is not None and dry_run():
+        _try_batch(registry, batch, session_id)
+        return
     if batch is not None:
         with context.database() as db:
             _batch(registry, Recorder(db, now, new_id), batch, session_id)
         return
     assert operation is not None
     value = parse_json(sys.stdin.read() if input_json == "-" else input_json or "{}", "the input")
+    if dry_run():
+        _admit(registry, _call(operation, value, session_id))
+        tell_admitted(registry, operation, value, as_json=wanted.as_json)
+        return
     registry.check(operation, value)  # a call that cannot be is refused before anything is written
     with context.database() as db:
         (outcome,) = Recorder(db, now, new_id).execute(registry, [_call(operation, value, session_id)])
@@ -147,6 +160,35 @@ def _batch(registry: Registry, recorder: Recorder, lines: IO[bytes], session_id:
     print_json({"calls": done + len(chunk), "failed": failed, "seconds": round(seconds, 3)})
 
 
+def _admit(registry: Registry, call: Call) -> None:
+    from storage.operations.spec import OperationContext
+
+    registry.admit(call.operation_id, call.input, OperationContext("", call.identity))
+
+
+def tell_admitted(registry: Registry, operation: str, value: Any, *, as_json: bool) -> None:
+    """What --dry-run says of a call that could be executed here."""
+    from sync.calls.events import HIDDEN
+
+    if as_json:
+        print_json({"operationId": operation, "input": HIDDEN if registry.is_sensitive(operation) else value})
+    else:
+        click.echo(f"{operation} would be executed: it is there, its input is valid, and the caller may call it")
+
+
+def _try_batch(registry: Registry, lines: IO[bytes], session_id: str | None) -> None:
+    from sync.calls.errors import CallFailed
+
+    done = failed = 0
+    for parsed in _lines(lines, session_id, registry):
+        done += 1
+        try:
+            _admit(registry, parsed)
+        except CallFailed:
+            failed += 1
+    print_json({"calls": done, "failed": failed, "seconds": None})
+
+
 def _execute(registry: Registry, recorder: Recorder, chunk: list[Call]) -> int:
     return sum(outcome.error is not None for outcome in recorder.execute(registry, chunk))
 
@@ -165,6 +207,5 @@ def _lines(lines: IO[bytes], session_id: str | None, registry: Registry) -> Iter
 
 
 def _bad(number: int, why: str) -> CommandError:
-    return CommandError(
-        f"line {number}: {why}", hint=f"the lines before it were executed; go on from line {number}", code=ExitCode.DATA
-    )
+    before = told(f"the lines before it were executed; go on from line {number}", "correct it; nothing was executed")
+    return CommandError(f"line {number}: {why}", hint=before, code=ExitCode.DATA)

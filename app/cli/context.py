@@ -18,12 +18,13 @@ import click
 
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.options import interactive, quiet, read_only, time_format
+from app.cli.options import as_told, dry_run, how_verbose, interactive, quiet, read_only, time_format
 from app.paths import Paths, resolve
 from app.views.camel import camel as camel
 from storage.engine import Database
+from storage.process_lock import LockHeldError, ProcessLock, holder
 from storage.replacing import waits
-from storage.tenants import open_tenant_database
+from storage.tenants import open_tenant_database, rehearse_database
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -37,8 +38,13 @@ class Context:
 
     def __init__(self, data_dir: Path | None, config_file: Path | None, flags: tuple[str, ...] = ()) -> None:
         self.paths: Paths = resolve(data_dir, config_file)
-        self.flags = flags
+        self._flags = flags
+        self._rehearsed: dict[Path, Database] = {}
+
+    @property
+    def flags(self) -> tuple[str, ...]:
         """`TABLE.KEY=VALUE` of the command line: what wins over every other configuration."""
+        return (*self._flags, "log.level=debug") if how_verbose() > 1 else self._flags
 
     @property
     def read_only(self) -> bool:
@@ -49,6 +55,10 @@ class Context:
         """The configuration; reading it costs pydantic, so only commands that need it ask."""
         from app.config import load
 
+        if how_verbose():
+            from app.cli.verbosity import explain_where
+
+            explain_where()
         self._finish_restore()
         return load(self.paths, self.flags)
 
@@ -62,6 +72,9 @@ class Context:
             raise CommandError(
                 "this would change something, and --read-only was said", hint="leave it out", code=ExitCode.DENIED
             )
+        if dry_run():
+            self._finish_restore()
+            return
         try:
             self.paths.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -76,10 +89,10 @@ class Context:
         """A restore that was cut off after it had been decided goes on before anybody opens what it replaces."""
         if not waits(self.paths.data_dir):
             return
-        if self.read_only:
+        if self.read_only or dry_run():
             raise CommandError(
                 f"{self.paths.data_dir}: a restore was interrupted, and has to be finished first",
-                hint="any command without --read-only does that",
+                hint="any command without --read-only or --dry-run does that",
                 code=ExitCode.TEMPORARY,
             )
         from app.restore import finish_restore
@@ -111,20 +124,58 @@ class Context:
     def database(self) -> Iterator[Database]:
         """The node's tenant file, created on first use, closed at the end; with --read-only as it is.
 
+        With --dry-run it is a rehearsal, the same one each time until the command ends.
+
         Raises:
             CommandError: with --read-only, there is none.
         """
+        if dry_run():
+            self._finish_restore()
+            yield self.rehearsal(self.paths.tenant_db)
+            return
         if self.read_only:
             self._finish_restore()
             if not self.paths.tenant_db.is_file():
                 raise self._none_here(self.paths.tenant_db)
         else:
             self.make_data_dir()
+        self.explain_open(self.paths.tenant_db)
         db = open_tenant_database(self.paths.tenant_db, read_only=self.read_only)
         try:
             yield db
         finally:
             db.close()
+
+    def rehearsal(self, path: Path) -> Database:
+        """A database on which nothing stays of what is done; it is closed when the command ends."""
+        if path not in self._rehearsed:
+            self.explain_open(path)
+            db = self._rehearsed[path] = rehearse_database(path)
+            click.get_current_context().find_root().call_on_close(db.close)
+        return self._rehearsed[path]
+
+    @contextmanager
+    def alone(self, lock: Path) -> Iterator[None]:
+        """Nobody else has this lock meanwhile; with --dry-run nobody has it now.
+
+        Raises:
+            LockHeldError: another process has it.
+        """
+        if dry_run():
+            if (pid := holder(lock)) is not None:
+                raise LockHeldError(lock, pid)
+            yield
+            return
+        with ProcessLock(lock):
+            yield
+
+    def explain_open(self, path: Path) -> None:
+        """Say which file is opened, and how, where -v was said."""
+        if how_verbose():
+            from app.cli.verbosity import explain
+
+            how = "to try it, then all is undone" if dry_run() else "to read" if self.read_only else "to read and write"
+            explain("opens", f"{path}, {how}")
 
 
 def now() -> datetime:
@@ -164,7 +215,7 @@ def shown_json(text: str) -> str:
 
 def print_json(value: Any) -> None:
     """Print a document for programs, on one line: UTF-8 kept, but nothing that a terminal would obey."""
-    click.echo(shown_json(json.dumps(value, ensure_ascii=False, separators=(",", ":"))))
+    click.echo(shown_json(json.dumps(as_told(value), ensure_ascii=False, separators=(",", ":"))))
 
 
 def say(text: str) -> None:
@@ -179,13 +230,13 @@ def say(text: str) -> None:
 
 
 def confirm(question: str, why: str, *, yes: bool) -> None:
-    """Ask before what cannot be taken back, unless `yes` was said.
+    """Ask before what cannot be taken back, unless `yes` was said, or --dry-run, which takes nothing.
 
     Raises:
         CommandError: nobody can be asked; the message is `why`.
         click.Abort: the answer was no.
     """
-    if yes:
+    if yes or dry_run():
         return
     if not interactive():
         raise CommandError(why, hint="say --yes", code=ExitCode.USAGE)

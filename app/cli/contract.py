@@ -35,6 +35,8 @@ class Contract:
     form: Form | None = None
     fields: tuple[str, ...] = ()
     note: str = ""
+    no_dry_run: str = ""
+    """Why a command that destroys has no --dry-run."""
 
 
 def _reads(form: Form | None = None, fields: str = "", note: str = "") -> Contract:
@@ -45,8 +47,8 @@ def _writes(form: Form | None = None, fields: str = "", note: str = "") -> Contr
     return Contract("write", form, tuple(fields.split()), note)
 
 
-def _destroys(form: Form | None = None, fields: str = "", note: str = "") -> Contract:
-    return Contract("destructive", form, tuple(fields.split()), note)
+def _destroys(form: Form | None = None, fields: str = "", note: str = "", no_dry_run: str = "") -> Contract:
+    return Contract("destructive", form, tuple(fields.split()), note, no_dry_run)
 
 
 _CALL = "callId peer operationId state execution deadline idempotencyKey recovered createdAt endedAt"
@@ -88,7 +90,7 @@ CONTRACTS: dict[str, Contract] = {
     "stream show": _reads("object", "name first last events newestMs perMinute consumers payloadBytes"),
     "stream gaps": _reads("array", "nodeId stream generation after upto notedMs"),
     "logs": _reads("lines", "number atMs level logger text more"),
-    "record": _destroys(note="stdout is the command's"),
+    "record": _destroys(note="stdout is the command's", no_dry_run="what a command would do, only that command knows"),
     "session start": _writes("object", "sessionId"),
     "session end": _writes(),
     "session list": _reads("array", _SESSION),
@@ -128,7 +130,7 @@ CONTRACTS: dict[str, Contract] = {
     "restore": _destroys("object", "createdMs host databases keys aside configKept", "what was there is moved aside"),
     "db check": _reads("object", "databases problems findings"),
     "db salvage": _writes("object", "file tables"),
-    "db vacuum": _writes("array", "file"),
+    "db vacuum": _writes("array", "file before after", "with --dry-run, after is what it would be at most"),
     "db retention": _destroys("object", "dryRun streams"),
     "db copies": _destroys("object", "copies pruned", "copies: file, schemaVersion, bytes, kept"),
     "db rebuild": _writes("object", "events"),

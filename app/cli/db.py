@@ -10,6 +10,7 @@ import click
 from app.audit import audit, audit_before
 from app.cli.context import Context, Progress, camel, json_option, print_json, say
 from app.cli.exit_codes import ExitCode
+from app.cli.options import dry_run, dry_run_option, told
 from app.views.text import count, of, safe, size
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def _saved(table: TableSaved) -> str:
 
 
 @db.command()
+@dry_run_option
 @json_option
 @click.pass_obj
 def vacuum(context: Context, as_json: bool) -> None:
@@ -147,6 +149,7 @@ def vacuum(context: Context, as_json: bool) -> None:
 
     \b
     Example:
+      spoke db vacuum --dry-run
       spoke db vacuum
 
     Refused while a process runs the services. A crash or a full disk changes nothing. Needs as much room again as a
@@ -154,14 +157,17 @@ def vacuum(context: Context, as_json: bool) -> None:
     """
     from contextlib import ExitStack
 
+    from storage.maintenance import free_bytes
     from storage.maintenance import vacuum as compact
-    from storage.process_lock import ProcessLock
 
     with ExitStack() as stack:
         files = context.databases()
-        stack.enter_context(ProcessLock(context.paths.daemon_lock))
+        stack.enter_context(context.alone(context.paths.daemon_lock))
         if context.paths.hub_dir.is_dir():
-            stack.enter_context(ProcessLock(context.paths.hub_dir / "hub.lock"))
+            stack.enter_context(context.alone(context.paths.hub_dir / "hub.lock"))
+        if dry_run():
+            _tell_free([(path, path.stat().st_size, free_bytes(path)) for path in files], as_json)
+            return
         audit_before(context.paths, "db.vacuum", say)
         done = [(path, compact(path)) for path in files]
     if as_json:
@@ -172,11 +178,19 @@ def vacuum(context: Context, as_json: bool) -> None:
         click.echo(f"{path.name:<32} {size(result.before)} -> {size(result.after)}, {size(won)} won")
 
 
+def _tell_free(found: list[tuple[Path, int, int]], as_json: bool) -> None:
+    if as_json:
+        print_json([{"file": str(path), "before": whole, "after": whole - free} for path, whole, free in found])
+        return
+    for path, whole, free in found:
+        click.echo(f"{path.name:<32} {size(whole)}, of which at least {size(free)} would be won")
+
+
 @db.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@dry_run_option
 @json_option
 @click.pass_obj
-def retention(context: Context, dry_run: bool, as_json: bool) -> None:
+def retention(context: Context, as_json: bool) -> None:
     """Delete what [retention] does not keep; the services do it every hour.
 
     \b
@@ -191,25 +205,26 @@ def retention(context: Context, dry_run: bool, as_json: bool) -> None:
     keep = configured(context.settings())
     with context.database() as database:
         plans = plan_log(database, keep.limits, keep.required, keep.awaited)
-        if not dry_run:
+        if not dry_run():
             with database.transaction() as tx:
                 audit(tx, "db.retention", events=sum(plan.events for plan in plans))
             cut_log(database, keep.limits, keep.required, keep.awaited)
     if as_json:
-        print_json({"dryRun": dry_run, "streams": camel(plans)})
+        print_json({"dryRun": dry_run(), "streams": camel(plans)})
         return
     for plan in plans:
         held = "" if plan.held_by is None else f"; the rest is held by {safe(plan.held_by)}"
         click.echo(f"{safe(plan.topic):<24} {of(plan.events, 'event')}, up to offset {plan.until}{held}")
     if not plans:
         say("nothing: the configuration sets no limits in [retention], or there are no events")
-    elif dry_run:
+    elif dry_run():
         say("nothing was deleted (--dry-run)")
 
 
 @db.command()
 @click.option("--prune", is_flag=True, help="Remove those that are not kept.")
 @click.option("--keep", default=2, show_default=True, type=click.IntRange(1), help="Of each database, the newest.")
+@dry_run_option
 @json_option
 @click.pass_obj
 def copies(context: Context, prune: bool, keep: int, as_json: bool) -> None:
@@ -225,15 +240,19 @@ def copies(context: Context, prune: bool, keep: int, as_json: bool) -> None:
     from storage.backup import migration_copies, prune_copies
 
     found = [copy for path in context.databases() for copy in migration_copies(str(path), keep)]
-    if prune:
+    if prune and not dry_run():
         audit_before(context.paths, "db.copies", say, keep=keep)
         prune_copies(found)
     if as_json:
-        print_json({"copies": [{**camel(copy), "file": str(copy.file)} for copy in found], "pruned": prune})
+        print_json(
+            {"copies": [{**camel(copy), "file": str(copy.file)} for copy in found], "pruned": prune and not dry_run()}
+        )
         return
     for copy in found:
-        fate = "kept" if copy.kept else "removed" if prune else "goes with --prune"
+        fate = "kept" if copy.kept else told("removed", "would be removed") if prune else "goes with --prune"
         name = copy.file.relative_to(context.paths.data_dir)
         click.echo(f"{name!s:<36} {size(copy.bytes):>10}  schema {copy.schema_version:<4} {fate}")
     taken = sum(copy.bytes for copy in found if copy.kept or not prune)
-    say(f"{of(len(found), 'file')} from before migrations; what stays takes {size(taken)}")
+    say(
+        f"{of(len(found), 'file')} from before migrations; what {told('stays takes', 'would stay takes')} {size(taken)}"
+    )

@@ -15,10 +15,10 @@ import click
 from app.cli.context import Context, camel, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.hub_files import hub_directory
+from app.cli.hub_files import hub_directory, system_file, tenant_file
+from app.cli.options import dry_run, dry_run_option, told
 from storage.engine import Database
 from storage.process_lock import holder
-from storage.tenants import open_tenant_database
 
 if TYPE_CHECKING:
     from storage.operations.spec import Execution, Identity
@@ -98,6 +98,9 @@ def place(db: Database, peer: str, operation: str, value: Any, wanted: Wanted, w
             idempotency_key=wanted.key,
             identity=who,
         )
+    if dry_run():
+        _tell_call(peer, operation, wanted, present=present)
+        return
     if wanted.wait:
         say(f"asked: {call.call_id}; ^C ends the waiting, not the call")
         from app.services.durable_calls import until_ended
@@ -114,6 +117,14 @@ def place(db: Database, peer: str, operation: str, value: Any, wanted: Wanted, w
     else:
         click.echo(call.call_id)
         say("asked; it runs when the other node is here" if not present else "asked")
+
+
+def _tell_call(peer: str, operation: str, wanted: Wanted, *, present: bool) -> None:
+    if wanted.as_json:
+        print_json({"peer": peer, "operationId": operation})
+    else:
+        when = "" if present else "; it would run when the other node is here"
+        click.echo(f"{operation} of {peer} would be asked for{when}")
 
 
 def duration_ms(text: str) -> int:
@@ -190,6 +201,7 @@ def show(context: Context, call_id: str, as_json: bool) -> None:
 
 @calls.command()
 @click.argument("call_id", metavar="ID")
+@dry_run_option
 @json_option
 @click.pass_obj
 def cancel(context: Context, call_id: str, as_json: bool) -> None:
@@ -206,7 +218,8 @@ def cancel(context: Context, call_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"callId": call.call_id, "cancelled": done})
     else:
-        say(f"call {call.call_id} is cancelled" if done else f"call {call.call_id} had ended: {call.state}")
+        fate = f"{told('is', 'would be')} cancelled" if done else f"had ended: {call.state}"
+        say(f"call {call.call_id} {fate}")
 
 
 @click.command()
@@ -238,7 +251,6 @@ def operations(context: Context, as_json: bool) -> None:
 def call_spoke(context: Context, name: str, value: Any, wanted: Wanted) -> None:
     """Ask a spoke of this hub for an operation: NAME/namespace.name."""
     from storage.operations.spec import Identity
-    from storage.tenants import open_system_database
     from sync.hub.keys import operator
 
     spoke, _, operation = name.partition("/")
@@ -255,21 +267,14 @@ def call_spoke(context: Context, name: str, value: Any, wanted: Wanted) -> None:
             f"{what} {spoke!r}", hint="`spoke hub spokes --json` lists names and ids", code=ExitCode.USAGE
         )
     tenant, node_id, connected = found[0]
-    system = open_system_database(hub_directory(context) / "system.db")
-    try:
-        with system.transaction() as tx:
-            who = Identity(operator(tx).id, ("*",))
-    finally:
-        system.close()
+    with system_file(context) as system, system.transaction() as tx:
+        who = Identity(operator(tx).id, ("*",))
     present = connected and holder(hub_directory(context) / "hub.lock") is not None
-    db = open_tenant_database(hub_directory(context) / f"tenant-{tenant}.db")
-    try:
+    with tenant_file(context, hub_directory(context) / f"tenant-{tenant}.db") as db:
         if wanted.live:
             _call_live(db, node_id, operation, value, wanted, present=present)
             return
         place(db, node_id, operation, value, wanted, who, present=present)
-    finally:
-        db.close()
 
 
 def _call_live(db: Database, node_id: str, operation: str, value: Any, wanted: Wanted, *, present: bool) -> None:
@@ -282,6 +287,9 @@ def _call_live(db: Database, node_id: str, operation: str, value: Any, wanted: W
         raise CommandError(
             f"node {node_id} is not here", hint="without --live the call waits for it", code=ExitCode.UNAVAILABLE
         )
+    if dry_run():
+        _tell_call(node_id, operation, wanted, present=True)
+        return
     seconds = LIVE_S if wanted.deadline is None else duration_ms(wanted.deadline) / 1000
     event = asyncio.run(live_calls.ask(db, node_id, operation, value, min(seconds, live_calls.MAX_LIVE_S)))
     if event["type"] != "call.responded":
@@ -295,11 +303,8 @@ def _call_live(db: Database, node_id: str, operation: str, value: Any, wanted: W
 
 def _tenants(context: Context) -> Iterator[tuple[str, Database]]:
     for file in sorted(hub_directory(context).glob("tenant-*.db")):
-        db = open_tenant_database(file, read_only=context.read_only)
-        try:
+        with tenant_file(context, file) as db:
             yield file.stem.removeprefix("tenant-"), db
-        finally:
-            db.close()
 
 
 @contextmanager

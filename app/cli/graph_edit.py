@@ -11,9 +11,9 @@ import click
 
 from app.cli.call_recorded import call_recorded
 from app.cli.context import Context, Progress, json_option, print_json, say
+from app.cli.options import dry_run_option, told
 from app.services.projector import catch_up
 from app.views.graphs.catalogue import find_graph
-from app.views.graphs.nodes import find_node
 from app.views.text import of, safe
 from storage.engine import Snapshot
 
@@ -48,6 +48,7 @@ def create(context: Context, graph_type: str, name: str, description: str, as_js
 @click.argument("node_type", metavar="TYPE")
 @click.argument("key")
 @click.argument("attributes", metavar="[JSON]", default="{}")
+@dry_run_option
 @json_option
 @click.pass_obj
 def put_node(context: Context, name: str, node_type: str, key: str, attributes: str, as_json: bool) -> None:
@@ -59,7 +60,7 @@ def put_node(context: Context, name: str, node_type: str, key: str, attributes: 
       spoke graph put-node release task build '{"name": "Build", "risk": "low"}'
     """
     value = {"graphId": _graph_id(context, name), "type": node_type, "key": key, "attributes": _attributes(attributes)}
-    _done(_call(context, "graph.put_node", value), as_json, f"node {key} is written")
+    _done(_call(context, "graph.put_node", value), as_json, f"node {key} {told('is', 'would be')} written")
 
 
 @click.command(name="put-edge")
@@ -111,10 +112,10 @@ def put_edge(
 @click.command(name="delete-node")
 @click.argument("name", metavar="GRAPH")
 @click.argument("key")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@dry_run_option
 @json_option
 @click.pass_obj
-def delete_node(context: Context, name: str, key: str, dry_run: bool, as_json: bool) -> None:
+def delete_node(context: Context, name: str, key: str, as_json: bool) -> None:
     """Delete the node KEY and every edge that ends at it.
 
     \b
@@ -124,20 +125,13 @@ def delete_node(context: Context, name: str, key: str, dry_run: bool, as_json: b
       spoke graph delete-node release build --dry-run
       spoke graph delete-node release build
     """
-    if dry_run:
-        from storage.graphs.queries import edges_of
-
-        with projected(context) as snapshot:
-            row = find_graph(snapshot, name)
-            edges = edges_of(snapshot, row.id, find_node(snapshot, row.id, key).key)
-        _done({"key": key, "edges": len(edges)}, as_json, f"node {key} and {of(len(edges), 'edge')} would go")
-        return
     gone = _call(context, "graph.delete_node", {"graphId": _graph_id(context, name), "key": key})
-    _done(gone, as_json, f"node {key} and {of(gone['edges'], 'edge')} are gone")
+    _done(gone, as_json, f"node {key} and {of(gone['edges'], 'edge')} {told('are gone', 'would go')}")
 
 
 @click.command(name="delete-edge")
 @click.argument("edge_id", metavar="EDGE")
+@dry_run_option
 @json_option
 @click.pass_obj
 def delete_edge(context: Context, edge_id: str, as_json: bool) -> None:
@@ -151,7 +145,8 @@ def delete_edge(context: Context, edge_id: str, as_json: bool) -> None:
       EDGE=$(spoke graph put-edge release depends_on build ship)
       spoke graph delete-edge $EDGE
     """
-    _done(_call(context, "graph.delete_edge", {"id": edge_id}), as_json, f"edge {edge_id} is gone")
+    gone = _call(context, "graph.delete_edge", {"id": edge_id})
+    _done(gone, as_json, f"edge {edge_id} {told('is gone', 'would go')}")
 
 
 _format_option = click.option("--format", "format_", type=click.Choice(FORMATS), default="json", show_default=True)

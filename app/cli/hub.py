@@ -23,6 +23,7 @@ from app.cli.hub_init import init
 from app.cli.hub_tenant import tenant, tenants
 from app.cli.hub_token import token
 from app.cli.hub_views import gaps, rejected, spokes, status
+from app.cli.options import dry_run_option, told
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -204,6 +205,7 @@ def list_(context: Context, as_json: bool) -> None:
 
 @key.command()
 @click.argument("key_id", metavar="ID")
+@dry_run_option
 @json_option
 @click.pass_obj
 def revoke(context: Context, key_id: str, as_json: bool) -> None:
@@ -223,7 +225,7 @@ def revoke(context: Context, key_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": found.id, "revoked": ended})
     else:
-        say(f"key {found.id} is revoked" if ended else f"key {found.id} was revoked before")
+        say(f"key {found.id} {told('is', 'would be')} revoked" if ended else f"key {found.id} was revoked before")
 
 
 @key.command()

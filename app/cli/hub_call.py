@@ -11,6 +11,7 @@ import click
 from app.cli.context import Context, json_option, new_id, print_json
 from app.cli.durable_calls import Wanted, call_spoke, durable_options
 from app.cli.hub_files import system_file, tenant_files
+from app.cli.options import dry_run, dry_run_option
 
 
 @click.command(name="call")
@@ -18,6 +19,7 @@ from app.cli.hub_files import system_file, tenant_files
 @click.argument("input_json", metavar="[JSON]", default="{}")
 @click.option("--tenant", help="Execute it on this tenant's file instead of the hub's own tables.")
 @click.option("--as", "account", metavar="ACCOUNT", help="With the authority of this account there, not as operator.")
+@dry_run_option
 @durable_options
 @json_option
 @click.pass_obj
@@ -41,7 +43,7 @@ def call_(
     member, or by delegation from another tenant. What is changed of accounts is in the audit trail:
     spoke hub call audit_logs.list
     """
-    from app.cli.call import parse_json
+    from app.cli.call import parse_json, tell_admitted
     from app.operations.tables import register, system_registry
     from storage.identity.organizations import find_organization
     from storage.operations.spec import Identity, OperationContext
@@ -73,6 +75,10 @@ def call_(
             db = stack.enter_context(opened(slug))
             if account is not None:
                 who = identity_in(system, opened, account, slug)
+        if dry_run():
+            registry.admit(operation, value, OperationContext(new_id(), who, db=db))
+            tell_admitted(registry, operation, value, as_json=wanted.as_json)
+            return
         tx_or_none = stack.enter_context(db.transaction()) if registry.is_transactional(operation) else None
         output = registry.execute(operation, value, OperationContext(new_id(), who, db=db, tx=tx_or_none))
     document = output.model_dump(mode="json", by_alias=True)

@@ -11,6 +11,7 @@ from app.cli.context import Context, camel, json_option, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.hub_files import hub_directory, system_file, tenant_files
+from app.cli.options import dry_run_option, told
 from storage.engine import Snapshot
 
 
@@ -93,6 +94,7 @@ def list_(context: Context, as_json: bool) -> None:
 
 @delegation.command()
 @click.argument("delegation_id", metavar="ID")
+@dry_run_option
 @json_option
 @click.pass_obj
 def revoke(context: Context, delegation_id: str, as_json: bool) -> None:
@@ -115,7 +117,8 @@ def revoke(context: Context, delegation_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": found.id, "revoked": ended})
     else:
-        say(f"delegation {found.id} gives nothing any more" if ended else f"delegation {found.id} was over before")
+        gives = told("gives nothing any more", "would give nothing any more")
+        say(f"delegation {found.id} {gives if ended else 'was over before'}")
 
 
 @delegation.command()

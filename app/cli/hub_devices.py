@@ -8,6 +8,7 @@ import click
 
 from app.cli.context import Context, json_option, print_json, say
 from app.cli.hub_files import system_file
+from app.cli.options import dry_run_option, told
 
 
 @click.command()
@@ -49,6 +50,7 @@ def devices(context: Context, as_json: bool) -> None:
 
 @click.command(name="revoke")
 @click.argument("node", metavar="NODE")
+@dry_run_option
 @json_option
 @click.pass_obj
 def revoke_node(context: Context, node: str, as_json: bool) -> None:
@@ -68,4 +70,5 @@ def revoke_node(context: Context, node: str, as_json: bool) -> None:
     if as_json:
         print_json({"nodeId": found.id, "name": found.name, "revoked": ended})
     else:
-        say(f"node {found.name} ({found.id}) {'is revoked' if ended else 'was revoked before'}")
+        fate = f"{told('is', 'would be')} revoked" if ended else "was revoked before"
+        say(f"node {found.name} ({found.id}) {fate}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from app.cli.context import Context
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import dry_run
 from storage.delegation.authority import Opened
 from storage.engine import Database
 from storage.tenant_files import file_of
@@ -22,6 +23,9 @@ def hub_directory(context: Context) -> Path:
         CommandError: with --read-only, there is none.
     """
     folder = context.paths.hub_dir
+    if dry_run():
+        context.make_data_dir()
+        return folder
     if context.read_only:
         if not (folder / "system.db").is_file():
             raise CommandError(
@@ -35,8 +39,27 @@ def hub_directory(context: Context) -> Path:
 
 @contextmanager
 def system_file(context: Context) -> Iterator[Database]:
-    """`system.db`, created on first use; as it is with --read-only."""
-    db = open_system_database(hub_directory(context) / "system.db", read_only=context.read_only)
+    """`system.db`, created on first use; as it is with --read-only; a rehearsal with --dry-run."""
+    file = hub_directory(context) / "system.db"
+    if dry_run():
+        yield context.rehearsal(file)
+        return
+    context.explain_open(file)
+    db = open_system_database(file, read_only=context.read_only)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+@contextmanager
+def tenant_file(context: Context, file: Path) -> Iterator[Database]:
+    """A tenant's file, created on first use; as it is with --read-only; a rehearsal with --dry-run."""
+    if dry_run():
+        yield context.rehearsal(file)
+        return
+    context.explain_open(file)
+    db = open_tenant_database(file, read_only=context.read_only)
     try:
         yield db
     finally:
@@ -46,13 +69,4 @@ def system_file(context: Context) -> Iterator[Database]:
 def tenant_files(context: Context) -> Opened:
     """Opens a tenant's file by its slug, created on first use."""
     folder = hub_directory(context)
-
-    @contextmanager
-    def opened(slug: str) -> Iterator[Database]:
-        db = open_tenant_database(file_of(folder, slug))
-        try:
-            yield db
-        finally:
-            db.close()
-
-    return opened
+    return lambda slug: tenant_file(context, file_of(folder, slug))

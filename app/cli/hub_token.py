@@ -11,6 +11,7 @@ from app.cli.context import Context, json_option, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.hub_files import system_file
+from app.cli.options import dry_run_option, told
 
 
 @click.group()
@@ -129,6 +130,7 @@ def list_(context: Context, as_json: bool) -> None:
 
 @token.command()
 @click.argument("token_id", metavar="ID")
+@dry_run_option
 @json_option
 @click.pass_obj
 def revoke(context: Context, token_id: str, as_json: bool) -> None:
@@ -147,4 +149,4 @@ def revoke(context: Context, token_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": found.id, "revoked": ended})
     else:
-        say(f"token {found.id} is revoked" if ended else f"token {found.id} was revoked before")
+        say(f"token {found.id} {told('is', 'would be')} revoked" if ended else f"token {found.id} was revoked before")

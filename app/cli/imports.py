@@ -13,6 +13,7 @@ import click
 from app.cli.context import Context, Progress, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import dry_run, dry_run_option, told
 from app.views.text import of
 
 if TYPE_CHECKING:
@@ -34,13 +35,15 @@ def import_() -> None:
       spoke import swe-agent runs/*.traj
 
     Importing again writes only what is new: every event is in the log once,
-    however often its file is read.
+    however often its file is read. With --dry-run other programs wait with what
+    they want to write until it has ended.
     """
 
 
 @import_.command(name="swe-agent")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @watch_option
+@dry_run_option
 @json_option
 @click.pass_obj
 def swe_agent(context: Context, paths: tuple[Path, ...], watch: bool, as_json: bool) -> None:
@@ -64,6 +67,7 @@ def swe_agent(context: Context, paths: tuple[Path, ...], watch: bool, as_json: b
 @import_.command(name="claude-code")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @watch_option
+@dry_run_option
 @json_option
 @click.pass_obj
 def claude_code(context: Context, paths: tuple[Path, ...], watch: bool, as_json: bool) -> None:
@@ -87,6 +91,7 @@ def claude_code(context: Context, paths: tuple[Path, ...], watch: bool, as_json:
 @import_.command()
 @click.argument("database", required=False, type=click.Path(path_type=Path))
 @watch_option
+@dry_run_option
 @json_option
 @click.pass_obj
 def opencode(context: Context, database: Path | None, watch: bool, as_json: bool) -> None:
@@ -120,6 +125,8 @@ def _now_ms() -> int:
 
 
 def _run(context: Context, paths: tuple[Path, ...], suffix: str, reader: Reader, *, watch: bool, as_json: bool) -> None:
+    if watch and dry_run():
+        raise click.UsageError("--watch goes on until ^C: --dry-run is for what is there now")
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise CommandError(
@@ -134,7 +141,7 @@ def _run(context: Context, paths: tuple[Path, ...], suffix: str, reader: Reader,
         bad = _import(db, _files(paths, suffix), reader, as_json=as_json, only_new=False)
     if bad:
         raise CommandError(
-            f"{of(bad, 'file')} could not be imported; everything else was",
+            f"{of(bad, 'file')} could not be imported; everything else {told('was', 'would be')}",
             hint="see above; check that it is the right file for this importer, and complete",
             code=ExitCode.DATA,
         )
@@ -202,6 +209,7 @@ def _import(db: Database, files: list[Path], reader: Reader, *, as_json: bool, o
         print_json(shown)
     elif not as_json:
         for result in shown:
-            note = "" if result["new"] else "  (was there already)"
+            would = told("", f"  ({of(result['newEvents'], 'new event')} would be imported)")
+            note = would if result["new"] else "  (was there already)"
             click.echo(f"{str(result['sessionId'])[:8]}  {of(result['calls'], 'call'):>9}  {result['name']}{note}")
     return bad

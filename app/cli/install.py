@@ -13,6 +13,7 @@ from app.audit import audit_before
 from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import dry_run, dry_run_option
 
 if TYPE_CHECKING:
     from app.install.layout import Installed, Layout
@@ -48,6 +49,7 @@ def gate_option(command: Command) -> Command:
 @click.option("--hub", is_flag=True, help="Also a hub's service, spoke-hub.")
 @click.option("--no-service", is_flag=True, help="No service of a node; with --hub, a hub's alone.")
 @click.option("--print", "print_", is_flag=True, help="Show what would be done, and the unit; do nothing.")
+@dry_run_option
 @click.option("--unit", is_flag=True, help="Print the systemd unit alone; with --hub, a hub's.")
 @click.pass_context
 def install(
@@ -116,6 +118,9 @@ def _install(
             hint="run `install` of the downloaded file; a Debian package is installed already",
             code=ExitCode.USAGE,
         )
+    if dry_run():
+        _try_install(layout, file, installed)
+        return
     audit_before(installed.paths, "install", say, prefix=str(layout.root), version=__version__)
     resume(layout, Gate(), say)
     if file is not None and layout.current_release() is not None and layout.installed() is not None:
@@ -127,6 +132,19 @@ def _install(
     say(f"installed: {release} in {layout.root}; the command is {layout.command}")
     for line in next_steps(layout, installed):
         say(line)
+
+
+def _try_install(layout: Layout, file: Path | None, installed: Installed) -> None:
+    from app.install.installing import refuse_foreign, steps
+    from app.install.upgrade import preview, refuse_while_changing
+
+    refuse_while_changing(layout)
+    refuse_foreign(layout, file)
+    if file is not None and layout.current_release() is not None and layout.installed() is not None:
+        done = preview(layout, file, None, allow_downgrade=False)
+        say(f"would be {done.state}: {done.current}" + (f", instead of {done.other}" if done.other else ""))
+    for step in steps(layout, installed):
+        click.echo(f"would: {step}")
 
 
 def not_upgraded(said: Outcome) -> CommandError:

@@ -6,6 +6,7 @@ import click
 
 from app.audit import audit_before
 from app.cli.context import Context, json_option, now, print_json, say
+from app.cli.options import dry_run, dry_run_option
 
 
 @click.group()
@@ -66,6 +67,7 @@ def list_(context: Context, as_json: bool) -> None:
 
 @key.command()
 @click.argument("name")
+@dry_run_option
 @click.pass_obj
 def revoke(context: Context, name: str) -> None:
     """Revoke the key NAME (or the id, or its beginning).
@@ -74,8 +76,12 @@ def revoke(context: Context, name: str) -> None:
     Example:
       spoke key revoke dashboard
     """
-    from app.services.api_keys import revoke_key
+    from app.services.api_keys import find_key, revoke_key
 
+    if dry_run():
+        found = find_key(context.paths.api_keys, name)
+        say(f"key {found.id[:8]} of {found.name} would open nothing any more")
+        return
     audit_before(context.paths, "key.revoke", say, name=name)
     gone = revoke_key(context.paths.api_keys, name)
     say(f"key {gone.id[:8]} of {gone.name} opens nothing any more")

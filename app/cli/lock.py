@@ -6,6 +6,7 @@ import click
 
 from app.cli.call_recorded import execute
 from app.cli.context import Context, camel, confirm, json_option, print_json, relative, say
+from app.cli.options import dry_run_option, told
 from app.views.columns import table
 from app.views.schedule_text import lock_columns
 from app.views.schedules import read_locks
@@ -43,6 +44,7 @@ def list_(context: Context, as_json: bool) -> None:
 
 @lock.command()
 @click.argument("name")
+@dry_run_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @click.pass_obj
@@ -58,4 +60,4 @@ def release(context: Context, name: str, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json(done)
     else:
-        click.echo(f"{name} is free" if done["done"] else f"{name} was free: nobody held it")
+        click.echo(f"{name} {told('is', 'would be')} free" if done["done"] else f"{name} was free: nobody held it")

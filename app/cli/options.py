@@ -1,10 +1,12 @@
-"""What every command understands, given to it when it is loaded: --color, --quiet, --no-input, --read-only, …"""
+"""What every command understands, given to it when it is loaded (--color, --quiet, --verbose, --no-input, …), and
+--dry-run, which means one thing wherever it is.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from app.views.times import TimeFormat
 
 _QUIET = "spoke.quiet"
+_VERBOSE = "spoke.verbose"
+_DRY_RUN = "spoke.dry_run"
 _NO_INPUT = "spoke.no_input"
 _READ_ONLY = "spoke.read_only"
 
@@ -34,6 +38,20 @@ def _set_color(ctx: click.Context, _: click.Parameter, value: str | None) -> Non
 def _set(name: str, ctx: click.Context, value: bool) -> None:
     if value:
         ctx.meta[name] = True  # shared by all contexts of one invocation
+
+
+def _set_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    """The last of --quiet and --verbose counts, so that one in an alias does not stand in the way."""
+    if value:
+        ctx.meta.update({_QUIET: True, _VERBOSE: 0})
+
+
+def _set_verbose(ctx: click.Context, _: click.Parameter, value: int) -> None:
+    if value:
+        from app.cli.verbosity import begin
+
+        ctx.meta.update({_QUIET: False, _VERBOSE: ctx.meta.get(_VERBOSE, 0) + value})
+        begin(ctx.find_root())
 
 
 def _set_time_format(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -79,8 +97,16 @@ def _shared(*, hidden: bool) -> list[click.Parameter]:
             is_flag=True,
             expose_value=False,
             hidden=hidden,
-            callback=lambda ctx, _, value: _set(_QUIET, ctx, value),
-            help="No talk and no progress on stderr; errors stay.",
+            callback=_set_quiet,
+            help="No talk and no progress on stderr; errors stay. The last of -q and -v counts.",
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            hidden=hidden,
+            callback=_set_verbose,
+            help="Say on stderr what goes on, and all causes of an error; -vv: the log too, at debug.",
         ),
         click.Option(
             ["--no-input"],
@@ -125,8 +151,44 @@ def with_shared_options(command: click.Command, *, hidden: bool = True) -> click
 
 
 def quiet() -> bool:
-    """Whether --quiet was said."""
+    """Whether --quiet was said, and no -v after it."""
     return _said(_QUIET)
+
+
+def how_verbose(ctx: click.Context | None = None) -> int:
+    """How often -v was said, unless -q came after it."""
+    ctx = ctx or click.get_current_context(silent=True)
+    return 0 if ctx is None else int(ctx.meta.get(_VERBOSE, 0))
+
+
+dry_run_option = click.option(
+    "--dry-run",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda ctx, _, value: _set(_DRY_RUN, ctx, value),
+    help="Change nothing: say what would be done, or why it cannot be.",
+)
+"""Checks what the command checks, asks nothing, says what it would do, with the exit code that it would have
+(docs/decisions/0029-dry-run-and-verbose.md)."""
+
+
+def dry_run() -> bool:
+    """Whether --dry-run was said."""
+    return _said(_DRY_RUN)
+
+
+def told(done: str, would: str) -> str:
+    """How what a command did is told, or with --dry-run what it would do."""
+    return would if dry_run() else done
+
+
+def as_told(document: Any) -> Any:
+    """What --json prints: with --dry-run the same fields, and `dryRun`."""
+    if not dry_run():
+        return document
+    if isinstance(document, list):
+        return [as_told(one) for one in document]
+    return {**document, "dryRun": True} if isinstance(document, dict) else document
 
 
 def read_only() -> bool:

@@ -11,7 +11,7 @@ from app.cli.call_recorded import execute
 from app.cli.context import Context, camel, json_option, print_json, relative, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.options import interactive
+from app.cli.options import dry_run, dry_run_option, interactive, told
 from app.views.columns import table
 from app.views.queue_text import cause_columns, job_columns, job_text, queue_columns
 from app.views.queues import STATES, JobState, count_jobs, read_causes, read_job, read_jobs, read_queues
@@ -170,6 +170,7 @@ def resume(context: Context, name: str, as_json: bool) -> None:
 @click.argument("job", type=int, required=False)
 @click.option("--all", "of_queue", metavar="QUEUE", help="All dead jobs of a queue.")
 @click.option("--cause", help="With --all: only those that died of this: an error, or a cause of `spoke queue dead`.")
+@dry_run_option
 @json_option
 @click.pass_obj
 def retry(context: Context, job: int | None, of_queue: str | None, cause: str | None, as_json: bool) -> None:
@@ -177,13 +178,14 @@ def retry(context: Context, job: int | None, of_queue: str | None, cause: str | 
 
     \b
     Example:
+      spoke queue retry --all secret-rotation --dry-run
       spoke queue retry --all secret-rotation
     """
     if (job is None) == (of_queue is None):
         raise click.UsageError("give a JOB, or --all QUEUE")
     if job is not None:
         done = execute(context, "queue.retry", {"id": job})
-        _tell(done, as_json, f"queued anew as job {done['id']}")
+        _tell(done, as_json, told(f"queued anew as job {done['id']}", f"job {job} would be queued anew"))
         return
     done = execute(context, "queue.retry_all", {"queue": of_queue, "cause": cause})
     if cause is not None and not done["jobs"]:
@@ -191,11 +193,12 @@ def retry(context: Context, job: int | None, of_queue: str | None, cause: str | 
             f"no dead job of {safe(str(of_queue))} died of that: nothing was changed",
             hint=f"`spoke queue dead {safe(str(of_queue))}` prints the causes; --json exactly",
         )
-    _tell(done, as_json, f"{done['jobs']} jobs queued anew")
+    _tell(done, as_json, f"{done['jobs']} jobs {told('queued', 'would be queued')} anew")
 
 
 @queue.command()
 @click.argument("job", type=int)
+@dry_run_option
 @json_option
 @click.pass_obj
 def cancel(context: Context, job: int, as_json: bool) -> None:
@@ -209,12 +212,13 @@ def cancel(context: Context, job: int, as_json: bool) -> None:
     done = execute(context, "queue.cancel", {"id": job})
     if not done["done"]:
         raise CommandError(f"no job {job} waits or runs", hint="`spoke queue jobs QUEUE` shows them")
-    _tell(done, as_json, f"job {job} removed")
+    _tell(done, as_json, f"job {job} {told('removed', 'would be removed')}")
 
 
 @queue.command()
 @click.argument("name", metavar="QUEUE")
 @click.option("--everything", is_flag=True, help="Not only the dead jobs: those that wait and run too.")
+@dry_run_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @click.pass_obj
@@ -223,9 +227,10 @@ def purge(context: Context, name: str, everything: bool, yes: bool, as_json: boo
 
     \b
     Example:
+      spoke queue purge secret-rotation --dry-run
       spoke queue purge secret-rotation --yes
     """
-    if not yes:
+    if not yes and not dry_run():
         if not interactive():
             raise CommandError(
                 f"deleting jobs of {name} needs a yes",
@@ -236,7 +241,7 @@ def purge(context: Context, name: str, everything: bool, yes: bool, as_json: boo
         if click.prompt(f"delete {what} of {name} for good? type the queue's name", err=True) != name:
             raise CommandError("that is not its name: nothing was deleted", hint="run it again")
     done = execute(context, "queue.purge", {"queue": name, "state": "all" if everything else "dead"})
-    _tell(done, as_json, f"{done['jobs']} jobs deleted")
+    _tell(done, as_json, f"{done['jobs']} jobs {told('deleted', 'would be deleted')}")
 
 
 def _tell(done: Any, as_json: bool, text: str) -> None:

@@ -152,7 +152,7 @@ def _told(one: Parameter) -> dict[str, object]:
 # -- for people ------------------------------------------------------------------------------------------------------
 
 
-_EVERYWHERE = "--color, --quiet, --no-input, --read-only and --time-format may also stand behind a command."
+_EVERYWHERE = "--color, -q, -v, --no-input, --read-only and --time-format may also stand behind a command."
 
 
 def markdown(root: click.Group) -> str:

@@ -6,11 +6,12 @@ import click
 
 from app.audit import audit
 from app.cli.context import Context, camel, confirm, json_option, now, print_json, say
+from app.cli.options import dry_run, dry_run_option
 from app.views.text import of
-from storage.process_lock import ProcessLock
 
 
 @click.command()
+@dry_run_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @click.pass_obj
@@ -19,6 +20,7 @@ def reidentify(context: Context, yes: bool, as_json: bool) -> None:
 
     \b
     Example:
+      spoke reidentify --dry-run
       spoke reidentify --yes
 
     For a machine whose data directory was copied from another one that goes on. It gets a new node id; its key is
@@ -27,15 +29,24 @@ def reidentify(context: Context, yes: bool, as_json: bool) -> None:
     the other node has sent since the copy is at the hub twice then, once of each node: nobody can know that here.
     Refused while a process runs the services. Run it on the copy, not on the machine that is to keep its name.
     """
+    from sync.spoke.reidentify import change_identity
     from sync.spoke.reidentify import reidentify as change
 
     confirm("Give this database an identity of its own?", "this changes who this node is", yes=yes)
     context.make_data_dir()
-    with ProcessLock(context.paths.daemon_lock), context.database() as db:
+    with context.alone(context.paths.daemon_lock), context.database() as db:
         at_ms = round(now().timestamp() * 1000)
-        done = change(db, context.paths.device_key, at_ms, lambda tx: audit(tx, "reidentify"))
+        if dry_run():
+            with db.transaction() as tx:
+                done = change_identity(tx, at_ms)
+        else:
+            done = change(db, context.paths.device_key, at_ms, lambda tx: audit(tx, "reidentify"))
     if as_json:
-        print_json({**camel(done), "kept": done.kept})
+        new_id = None if dry_run() else done.node_id  # that of another time would be another
+        print_json({**camel(done), "nodeId": new_id, "kept": done.kept})
+        return
+    if dry_run():
+        say(f"this is node {done.old_node_id}, and would be another one; {of(done.kept, 'event')} to be sent")
         return
     say(f"this was node {done.old_node_id}, and is node {done.node_id}; {of(done.kept, 'event')} to be sent")
     say("next, with a new token of the hub's operator: spoke join URL --token-file FILE")

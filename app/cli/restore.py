@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from app.audit import this_operator
 from app.cli.context import Context, Progress, json_option, now, print_json, say
+from app.cli.options import dry_run, dry_run_option, told
 from app.views.text import of
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--replace", is_flag=True, help="Move a database that is here aside. Nothing is deleted.")
 @click.option("--with-keys", is_flag=True, help="Also the keys; asks for their passphrase.")
+@dry_run_option
 @json_option
 @click.pass_obj
 def restore(context: Context, file: Path, replace: bool, with_keys: bool, as_json: bool) -> None:
@@ -27,6 +30,7 @@ def restore(context: Context, file: Path, replace: bool, with_keys: bool, as_jso
     \b
     Example:
       spoke backup spoke-backup.zip
+      spoke restore spoke-backup.zip --replace --dry-run
       spoke restore spoke-backup.zip --replace
 
     Verifies all of it first; refuses while a program works with the data directory. Killing it, or a power cut, leaves
@@ -35,18 +39,19 @@ def restore(context: Context, file: Path, replace: bool, with_keys: bool, as_jso
     the two are one node twice: then `spoke reidentify` makes this one a node of its own.
     """
     from app.cli.passphrase import passphrase
+    from app.restore import preview
     from app.restore import restore as put_back
 
     progress = Progress("restore: MB", 1_000_000)
     secret = passphrase(confirm=False) if with_keys else None
+    look = partial(preview) if dry_run() else partial(put_back, by=str(this_operator()))
     try:
-        done = put_back(
+        done = look(
             context.paths,
             file.absolute(),
             passphrase=secret,
             replace=replace,
             now_ms=round(now().timestamp() * 1000),
-            by=str(this_operator()),
             progress=progress,
         )
     finally:
@@ -69,11 +74,16 @@ def restore(context: Context, file: Path, replace: bool, with_keys: bool, as_jso
 
 def _told(done: Restored) -> list[str]:
     databases = done.manifest.of("database")
-    lines = [f"restored: {of(len(databases), 'database')}, from a backup made on {done.manifest.host}"]
+    what = f"{of(len(databases), 'database')}, from a backup made on {done.manifest.host}"
+    lines = [f"{told('restored', 'would be restored')}: {what}"]
     if done.aside is not None:
-        lines.append(f"what was here before is in {done.aside}; remove it when all is well")
+        aside = told(f"was here before is in {done.aside}; remove it when", f"is here would be in {done.aside} until")
+        lines.append(f"what {aside} all is well")
     if done.config_kept:
-        lines.append("this machine's configuration differs from the backup's and was left alone")
+        alone = told("was left alone", "would be left alone")
+        lines.append(f"this machine's configuration differs from the backup's and {alone}")
+    if dry_run():
+        return [*lines, f"keys: {', '.join(done.keys) or 'none would be restored'}"]
     if not done.keys:
         lines.append(
             "keys were not restored: without those that were here, secrets cannot be read and this node has to"

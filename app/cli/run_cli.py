@@ -10,6 +10,7 @@ import click
 
 from app.cli import cli
 from app.cli.exit_codes import ExitCode
+from app.cli.options import how_verbose
 
 MAX_COLUMNS = 80
 
@@ -20,6 +21,7 @@ def run(arguments: Sequence[str]) -> int:
         from app.cli.completion import answer
 
         return answer(cli)
+    ctx: click.Context | None = None
     try:
         # Not cli.main(): that makes exit code 1 of a reader that has left.
         with cli.make_context("spoke", list(arguments)) as ctx:
@@ -43,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get("SPOKE_DEBUG"):
             raise
-        return _explain(error)
+        return _explain(error, all_causes=ctx is not None and how_verbose(ctx) > 0)
     return int(result) if isinstance(result, int) else ExitCode.OK
 
 
@@ -56,12 +58,17 @@ def _wrong(error: click.ClickException) -> tuple[str, str]:
     return text[:1].lower() + text[1:].rstrip("."), hint
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: Exception, *, all_causes: bool = False) -> int:
     from app.cli.errors import describe
 
+    if all_causes:
+        from app.cli.verbosity import trace
+        from app.views.text import safe
+
+        print("\n".join(map(safe, trace(error).split("\n"))), file=sys.stderr)
     known = describe(error)
     if known is None:
-        _complain(f"internal error: {type(error).__name__}: {error}", "run it again with SPOKE_DEBUG=1 and report it")
+        _complain(f"internal error: {type(error).__name__}: {error}", "run it again with -v and report it")
         return ExitCode.BUG
     message, hint, code = known
     _complain(message, hint)

@@ -10,6 +10,7 @@ from app.cli.call import parse_json
 from app.cli.call_recorded import execute
 from app.cli.context import Context, camel, json_option, print_json, relative, say
 from app.cli.errors import CommandError
+from app.cli.options import dry_run_option, told
 from app.views.columns import table
 from app.views.schedule_text import schedule_columns
 from app.views.schedules import read_schedules
@@ -51,6 +52,7 @@ def list_(context: Context, as_json: bool) -> None:
 @click.argument("queue")
 @click.argument("expression")
 @click.option("--payload", default="null", help="What the job holds, as JSON.")
+@dry_run_option
 @json_option
 @click.pass_obj
 def add(context: Context, name: str, queue: str, expression: str, payload: str, as_json: bool) -> None:
@@ -68,16 +70,17 @@ def add(context: Context, name: str, queue: str, expression: str, payload: str, 
     if as_json:
         print_json(done)
     else:
-        click.echo(f"schedule {name} is on")
+        click.echo(f"schedule {name} {told('is', 'would be')} on")
 
 
-def _change(verb: str, operation: str, help_text: str, told: str) -> None:
+def _change(verb: str, operation: str, help_text: str, text: str) -> None:
     """Add a command that does one thing to a schedule."""
     before = ["add nightly reports @daily", *(["pause nightly"] if verb == "resume" else []), f"{verb} nightly"]
     example = "\n".join(f"  spoke schedule {line}" for line in before)
 
     @schedule.command(verb, help=f"{help_text}\n\n\b\nExample:\n{example}")
     @click.argument("name")
+    @dry_run_option
     @json_option
     @click.pass_obj
     def command(context: Context, name: str, as_json: bool) -> None:
@@ -87,10 +90,10 @@ def _change(verb: str, operation: str, help_text: str, told: str) -> None:
         if as_json:
             print_json(done)
         else:
-            click.echo(told.format(name=name, **done))
+            click.echo(text.format(name=name, be=told("is", "would be"), **done))
 
 
-_change("remove", "schedule.remove", "Remove a schedule; jobs that it has queued stay.", "schedule {name} is gone")
-_change("pause", "schedule.pause", "Stop a schedule until it is resumed.", "schedule {name} is paused")
-_change("resume", "schedule.resume", "Let a schedule go on; what was missed stays so.", "schedule {name} is on")
-_change("run-now", "schedule.run_now", "Queue its job now; its next time stays.", "job {id} is queued")
+_change("remove", "schedule.remove", "Remove a schedule; jobs that it has queued stay.", "schedule {name} {be} gone")
+_change("pause", "schedule.pause", "Stop a schedule until it is resumed.", "schedule {name} {be} paused")
+_change("resume", "schedule.resume", "Let a schedule go on; what was missed stays so.", "schedule {name} {be} on")
+_change("run-now", "schedule.run_now", "Queue its job now; its next time stays.", "job {id} {be} queued")

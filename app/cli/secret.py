@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +14,7 @@ from app.cli.call_recorded import call_recorded
 from app.cli.context import Context, as_wanted, json_option, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.options import interactive
+from app.cli.options import dry_run, dry_run_option, interactive, told
 
 
 @click.group()
@@ -28,6 +31,7 @@ def secret() -> None:
 @click.argument("name")
 @click.option("--description", help="What it is for.")
 @click.option("--expires", metavar="DATE", help="When it ends, for instance 2027-01-31.")
+@dry_run_option
 @click.pass_obj
 def set_(context: Context, name: str, description: str | None, expires: str | None) -> None:
     """Keep the secret NAME; its value comes from stdin, or is asked for. Never from the command line.
@@ -41,7 +45,7 @@ def set_(context: Context, name: str, description: str | None, expires: str | No
         raise CommandError("the secret is empty", hint="pipe its value in", code=ExitCode.DATA)
     given = {"name": name, "value": value, "description": description, "expiresAt": _date(expires)}
     _run(context, "secret.set", {key: item for key, item in given.items() if item is not None})
-    say(f"secret {name} is kept")
+    say(f"secret {name} {told('is', 'would be')} kept")
 
 
 @secret.command()
@@ -86,6 +90,7 @@ def list_(context: Context, as_json: bool) -> None:
 
 @secret.command(name="delete")
 @click.argument("name")
+@dry_run_option
 @click.pass_obj
 def delete(context: Context, name: str) -> None:
     """Forget the secret NAME.
@@ -96,7 +101,7 @@ def delete(context: Context, name: str) -> None:
       spoke secret delete github/token
     """
     _run(context, "secret.delete", {"name": name})
-    say(f"secret {name} is gone")
+    say(f"secret {name} {told('is gone', 'would go')}")
 
 
 @secret.command()
@@ -122,7 +127,25 @@ def _run(context: Context, operation: str, value: dict[str, Any]) -> Any:
     """Call an operation as `spoke call` does: recorded, and what is in it hidden."""
     from app.operations import secrets
 
-    return call_recorded(context, lambda registry: secrets.register(registry, context.paths.key_file), operation, value)
+    with _key_file(context) as file:
+        return call_recorded(context, lambda registry: secrets.register(registry, file), operation, value)
+
+
+@contextmanager
+def _key_file(context: Context) -> Iterator[Path]:
+    """The file of the keys; with --dry-run a copy of it, for the first secret makes one."""
+    if not dry_run():
+        yield context.paths.key_file
+        return
+    from shutil import copyfile
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="spoke-") as folder:
+        file = Path(folder) / context.paths.key_file.name
+        if context.paths.key_file.exists():
+            copyfile(context.paths.key_file, file)
+            file.chmod(0o600)
+        yield file
 
 
 def _moment(text: str, length: int | None = None) -> str:

@@ -8,6 +8,7 @@ from app.audit import audit
 from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
+from app.cli.options import dry_run_option, told
 from app.views.text import of
 from storage.process_lock import ProcessLock, holder
 from sync.spoke.status import LinkStatus, nudge, pause, read_status, resume, rewind
@@ -119,6 +120,7 @@ def resume_(context: Context, as_json: bool) -> None:
 
 @click.command(name="rewind")
 @click.argument("stream")
+@dry_run_option
 @json_option
 @click.pass_obj
 def rewind_(context: Context, stream: str, as_json: bool) -> None:
@@ -144,4 +146,5 @@ def rewind_(context: Context, stream: str, as_json: bool) -> None:
     if as_json:
         print_json({"stream": stream, "forgotten": forgotten})
     else:
-        say(f"{stream}: compared anew when the link is up" if forgotten else f"{stream}: nothing was known")
+        anew = told("compared anew when the link is up", "would be compared anew when the link is up")
+        say(f"{stream}: {anew if forgotten else 'nothing was known'}")

@@ -13,8 +13,10 @@ from msgspec import to_builtins
 from app.audit import audit_before
 from app.cli.context import Context, camel, json_option, now, print_json, say
 from app.cli.install import gate_option, not_upgraded, place_options
+from app.cli.options import dry_run, dry_run_option
 
 if TYPE_CHECKING:
+    from app.install.layout import Layout
     from app.install.upgrade import Outcome
 
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Only end an upgrade that was cut off.")
 @gate_option
 @place_options
+@dry_run_option
 @json_option
 @click.pass_obj
 def upgrade(
@@ -62,7 +65,7 @@ def upgrade(
     from app.install.gate import Gate
     from app.install.layout import choose
     from app.install.releases import verified
-    from app.install.upgrade import Outcome
+    from app.install.upgrade import Outcome, preview
     from app.install.upgrade import resume as end
     from app.install.upgrade import upgrade as follow
     from app.release_keys import trusted
@@ -70,12 +73,18 @@ def upgrade(
     if (file is None) != resume:
         raise click.UsageError("name the FILE, or say --resume")
     layout, gate = choose(system, prefix), Gate(float(gate_s))
+    if file is None and dry_run():
+        _report_cut_off(layout, as_json)
+        return
     if file is None:
         done = end(layout, gate, say) or Outcome("same", layout.current_release() or "", "")
     else:
         keys = trusted(context.paths.config_file.parent / "release-keys") | _given(key)
         release, signer = verified(file, _signature(file, signature), keys)
         say(f"{file.name}: version {release.version}, signed by {signer}")
+        if dry_run():
+            _report(preview(layout, file, release, allow_downgrade=allow_downgrade), as_json)
+            return
         installed = layout.installed()
         if installed is not None:
             audit_before(installed.paths, "upgrade", say, file=str(file.absolute()), version=release.version)
@@ -89,26 +98,55 @@ def upgrade(
 @click.option("--restore", is_flag=True, help="Also put the data back, if the older release cannot read it.")
 @gate_option
 @place_options
+@dry_run_option
 @json_option
 def rollback(restore: bool, gate_s: int, system: bool | None, prefix: Path | None, as_json: bool) -> None:
     """Go back to the release before the current one.
 
     \b
     Example:
-      spoke rollback --prefix /opt || echo "there is nothing to go back to"
+      spoke rollback --prefix /opt --dry-run || echo "there is nothing to go back to"
 
     Refuses when the current release has migrated the data, and names the backup that was made before. With --restore
     that is put back: what was written since then is moved aside, and comes back from the hub as far as the hub has it.
     """
     from app.install.gate import Gate
     from app.install.layout import choose
-    from app.install.upgrade import roll_back
+    from app.install.upgrade import preview_back, roll_back
 
     layout = choose(system, prefix)
+    if dry_run():
+        _report(preview_back(layout, restore=restore), as_json)
+        return
     installed = layout.installed()
     if installed is not None:
         audit_before(installed.paths, "rollback", say, restore=restore)
     _report(roll_back(layout, restore=restore, gate=Gate(float(gate_s)), tell=say), as_json)
+
+
+def _report_cut_off(layout: Layout, as_json: bool) -> None:
+    """What `--resume --dry-run` says."""
+    from app.install.layout import read
+    from app.install.upgrade import Journal, Outcome
+
+    journal = read(layout.journal, Journal)
+    if journal is None:
+        _report(Outcome("same", layout.current_release() or "", ""), as_json)
+    elif as_json:
+        print_json({"state": journal.step, "current": journal.old, "other": journal.new, "backup": journal.backup})
+    else:
+        say(f"an upgrade to {journal.new or 'another release'} was cut off while {journal.step}, and would be ended")
+
+
+def _say_would(done: Outcome) -> None:
+    if done.state == "same":
+        say(f"{done.current} is the current release; there would be nothing to do")
+        return
+    say(f"would be {done.state}: {done.current} would be the current release, instead of {done.other}")
+    if done.state == "upgraded":
+        say("its own test is good; not tried: how it works with the data")
+    if done.restored:
+        say(f"the data would be put back as in {done.backup}; what came since would be moved aside")
 
 
 def _signature(file: Path, given: Path | None) -> Path:
@@ -136,11 +174,13 @@ def _report(done: Outcome, as_json: bool) -> None:
     if as_json:
         print_json(camel(to_builtins(done)))
         return
-    if done.state == "same":
+    if dry_run():
+        _say_would(done)
+    elif done.state == "same":
         say(f"{done.current} is the current release; nothing to do")
     else:
         say(f"{done.state}: {done.current} is the current release" + (f", was {done.other}" if done.other else ""))
-    if done.state == "upgraded":
+    if done.state == "upgraded" and not dry_run():
         say("back: spoke rollback")
-    if done.restored:
+    if done.restored and not dry_run():
         say(f"the data is as in {done.backup}; what came since lies in replaced-… of the data directory")

@@ -15,7 +15,7 @@ from app.install.service import Service
 from app.paths import Paths
 from app.systemd_unit import ACCOUNT, HUB, SYSTEM_CONFIG, SYSTEM_DATA, unit_names
 from storage.private_file import sync
-from storage.process_lock import ProcessLock
+from storage.process_lock import LockHeldError, ProcessLock, holder
 
 TARGET = "../lib/spoke/current/spoke"
 """What `bin/spoke` links to."""
@@ -86,7 +86,7 @@ def install(layout: Layout, file: Path | None, installed: Installed) -> str:
         InstallError: something else is in its place, or there is nothing to install.
         OSError: something cannot be written.
     """
-    _refuse_foreign(layout, file)
+    refuse_foreign(layout, file)
     make_folder(layout.root)
     with ProcessLock(layout.lock):
         release = layout.current_release() if file is None else take_in(layout, file, None)
@@ -113,7 +113,12 @@ def install(layout: Layout, file: Path | None, installed: Installed) -> str:
     return release
 
 
-def _refuse_foreign(layout: Layout, file: Path | None) -> None:
+def refuse_foreign(layout: Layout, file: Path | None) -> None:
+    """Refuse to put the command where another program is.
+
+    Raises:
+        InstallError: there is one.
+    """
     command = layout.command
     if not os.path.lexists(command) or (command.is_symlink() and str(command.readlink()) == TARGET):
         return
@@ -140,8 +145,7 @@ def uninstall(layout: Layout, installed: Installed, *, purge: bool) -> None:
     service = Service(layout.system, installed.units)
     service.end()
     with ProcessLock(layout.lock):
-        if purge and (pid := works_there(installed.paths)) is not None:
-            raise InstallError(f"process {pid} works with {installed.data_dir}", "stop it first")
+        _refuse_data_in_use(installed, purge=purge)
         doomed = going(layout, installed, purge=purge)
         tidy(layout)
         # The record of what is here goes last.
@@ -149,6 +153,22 @@ def uninstall(layout: Layout, installed: Installed, *, purge: bool) -> None:
             _remove(path)
     if installed.units:
         service.reread()
+
+
+def refuse_while_in_use(layout: Layout, installed: Installed, *, purge: bool) -> None:
+    """What `uninstall` would refuse, without doing it; the services, which it ends, may run.
+
+    Raises:
+        LockHeldError, InstallError: who is in the way.
+    """
+    if (pid := holder(layout.lock)) is not None:
+        raise LockHeldError(layout.lock, pid)
+    _refuse_data_in_use(installed, purge=purge, but=Service(layout.system, installed.units).active())
+
+
+def _refuse_data_in_use(installed: Installed, *, purge: bool, but: tuple[str, ...] = ()) -> None:
+    if purge and (pid := works_there(installed.paths, but=but)) is not None:
+        raise InstallError(f"process {pid} works with {installed.data_dir}", "stop it first")
 
 
 def _remove(path: Path) -> None:

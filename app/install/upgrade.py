@@ -9,9 +9,10 @@ then the link; a release never meets data that is newer than itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import msgspec
@@ -26,7 +27,7 @@ from app.paths import Paths
 from app.release import Release
 from app.systemd_unit import HUB, NAME, unit_names
 from storage.private_file import sync
-from storage.process_lock import ProcessLock
+from storage.process_lock import LockHeldError, ProcessLock, holder
 
 BACKUPS = "backups"
 
@@ -82,6 +83,7 @@ def upgrade(
     Raises:
         InstallError, ReleaseError, LockHeldError, OSError: it was not begun, or given up; the old release goes on.
     """
+    _current(layout)  # before the lock, which is in the folder that may not be there
     with ProcessLock(layout.lock):
         resumed(layout, gate, tell)
         old, installed = _current(layout)
@@ -123,27 +125,75 @@ def roll_back(layout: Layout, *, restore: bool, gate: Gate, tell: Callable[[str]
     Raises:
         InstallError: there is none, or its program cannot read the data as it is now, and `restore` is False.
     """
+    _current(layout)
     with ProcessLock(layout.lock):
         resumed(layout, gate, tell)
-        new, installed = _current(layout)
-        old = installed.previous
-        if old is None or not layout.program(old).exists():
-            raise InstallError(
-                "there is no release to go back to", "an older one: spoke upgrade FILE --allow-downgrade"
-            )
-        active = Service(layout.system, installed.units).active()
-        _alone(installed.paths, active)
-        known = Program(layout.program(old), installed.paths).schemas()
-        if (late := newer(installed.paths, known)) and not restore:
-            raise InstallError(
-                f"{old} cannot read {', '.join(late)}: {new} has migrated it",
-                f"with --restore the data is put back as it was in {installed.backup}; what came since is moved aside",
-            )
+        old, new, installed, active, _ = _way_back(layout, restore=restore)
         journal = Journal(
             "undoing", old, new, NAME in active, installed.backup, "asked for", asked=True, hub=HUB in active
         )
         write(layout.journal, journal)
         return _undo(layout, journal, tell)
+
+
+def _way_back(layout: Layout, *, restore: bool) -> tuple[str, str, Installed, tuple[str, ...], list[str]]:
+    """The release to go back to, the current one, what is installed, what runs, and what the older one cannot read."""
+    new, installed = _current(layout)
+    old = installed.previous
+    if old is None or not layout.program(old).exists():
+        raise InstallError("there is no release to go back to", "an older one: spoke upgrade FILE --allow-downgrade")
+    active = Service(layout.system, installed.units).active()
+    _alone(installed.paths, active)
+    known = Program(layout.program(old), installed.paths).schemas()
+    if (late := newer(installed.paths, known)) and not restore:
+        raise InstallError(
+            f"{old} cannot read {', '.join(late)}: {new} has migrated it",
+            f"with --restore the data is put back as it was in {installed.backup}; what came since is moved aside",
+        )
+    return old, new, installed, active, late
+
+
+def preview(layout: Layout, file: Path, signed: Release | None, *, allow_downgrade: bool) -> Outcome:
+    """What `upgrade` would come to if the release works with the data: it is unpacked and tests itself in a temporary
+    folder.
+
+    Raises:
+        InstallError, ReleaseError, LockHeldError, OSError: it would not begin, or be given up.
+    """
+    refuse_while_changing(layout)
+    old, installed = _current(layout)
+    _alone(installed.paths, Service(layout.system, installed.units).active())
+    with TemporaryDirectory(prefix="spoke-") as folder:
+        trial = replace(layout, prefix=Path(folder))
+        new = take_in(trial, file, signed)
+        if new == old:
+            return Outcome("same", old, "")
+        _refuse_downgrade(old, new, allowed=allow_downgrade)
+        Program(trial.program(new), installed.paths).run("selftest", timeout_s=600)
+    return Outcome("upgraded", new, old)
+
+
+def preview_back(layout: Layout, *, restore: bool) -> Outcome:
+    """What `roll_back` would come to.
+
+    Raises:
+        InstallError, LockHeldError: it would not begin.
+    """
+    refuse_while_changing(layout)
+    old, new, installed, _, late = _way_back(layout, restore=restore)
+    return Outcome("rolled back", old, new, installed.backup, bool(late), "asked for")
+
+
+def refuse_while_changing(layout: Layout) -> None:
+    """Where something was cut off that would be ended first: how, is not known before.
+
+    Raises:
+        LockHeldError, InstallError: the installation is being changed, or was.
+    """
+    if (pid := holder(layout.lock)) is not None:
+        raise LockHeldError(layout.lock, pid)
+    if (journal := read(layout.journal, Journal)) is not None:
+        raise InstallError(f"an upgrade was cut off while {journal.step}", "end it first: spoke upgrade --resume")
 
 
 def resume(layout: Layout, gate: Gate, tell: Callable[[str], None]) -> Outcome | None:

@@ -61,18 +61,28 @@ def create_key(path: Path, name: str, scopes: Sequence[str], now: int) -> tuple[
     return key, secret
 
 
-def revoke_key(path: Path, name_or_id: str) -> ApiKey:
-    """Forget a key; programs that are connected with it are cut off when they connect again.
+def find_key(path: Path, name_or_id: str) -> ApiKey:
+    """The key of that name or id, or whose id begins so.
 
     Raises:
-        ApiKeyError: there is none of that name or id, or several.
+        ApiKeyError: there is none, or several.
     """
     keys = read_keys(path)
     found = [key for key in keys if name_or_id == key.name or (len(name_or_id) >= 4 and key.id.startswith(name_or_id))]
     if len(found) != 1:
         raise ApiKeyError(f"{len(found)} keys are called {name_or_id!r}; say its id")
-    _write(path, [key for key in keys if key != found[0]])
     return found[0]
+
+
+def revoke_key(path: Path, name_or_id: str) -> ApiKey:
+    """Forget a key; programs that are connected with it are cut off when they connect again.
+
+    Raises:
+        ApiKeyError: as `find_key`.
+    """
+    found = find_key(path, name_or_id)
+    _write(path, [key for key in read_keys(path) if key != found])
+    return found
 
 
 def identity_of(path: Path, secret: str) -> Identity | None:

@@ -32,7 +32,7 @@ from storage.engine.transaction import Transaction
 from storage.engine.wake import WakeHub, Watcher
 from storage.engine.wal_sync import WalSync
 from storage.engine.worker import run_workers
-from storage.engine.writer import WriteBlock, Writer
+from storage.engine.writer import Writer
 
 if TYPE_CHECKING:
     import asyncio
@@ -111,7 +111,7 @@ class Database:
             raise OpenedReadOnlyError(f"{self.path}: opened read-only")
         return self._writer
 
-    def transaction(self) -> WriteBlock:
+    def transaction(self) -> AbstractContextManager[Transaction]:
         """A write transaction on the calling thread; commits when the block ends, rolls back when it raises.
 
         Raises:

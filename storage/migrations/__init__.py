@@ -23,7 +23,7 @@ class OlderFileError(EngineError):
     """The file was written by an older version of Spoke, and may not be migrated now."""
 
     hint = (
-        "any command without --read-only brings it up to this version, after a copy; `spoke run` and `hub run` do too"
+        "any command without --read-only or --dry-run brings it up to this version, after a copy; so does `spoke run`"
     )
 
 

@@ -22,7 +22,6 @@ from storage.engine.errors import (
     UsageError,
     from_apsw,
 )
-from storage.engine.writer import WriteBlock
 
 Isolation: TypeAlias = Literal["SERIALIZABLE", "IMMEDIATE", "AUTOCOMMIT"]
 
@@ -104,7 +103,7 @@ class Connection:
         self._db = db
         self._outer = outer
         self._snapshot: tuple[AbstractContextManager[Snapshot], Snapshot] | None = None
-        self._block: WriteBlock | None = None
+        self._block: AbstractContextManager[Transaction] | None = None
         self._tx: Transaction | None = None
         self._cursors: WeakSet[Cursor] = WeakSet()
         self._open = True

@@ -95,6 +95,16 @@ class Registry:
         """
         validate(self._get(operation_id).spec, input_value)
 
+    def admit(self, operation_id: str, input_value: object, context: OperationContext) -> None:
+        """As `check`, and the caller may call it. Runs nothing.
+
+        Raises:
+            OperationNotFoundError, AccessDeniedError, ValidationError: why not.
+        """
+        operation = self._get(operation_id)
+        _callable(operation)
+        self._admit(operation, input_value, context)
+
     def count(self, operation_id: str, ended: counting.Ended) -> None:
         """Count the end of a call of an operation that there is."""
         if self._find(operation_id) is not None:
@@ -126,8 +136,7 @@ class Registry:
                 errors, or EXECUTION_ERROR.
         """
         operation = self._get(operation_id)
-        if operation.spec.type == "subscription":
-            raise ValidationError(f"{operation_id} is a subscription: subscribe to it")
+        _callable(operation)
         value = self._admit(operation, input_value, context, trusted=trusted)
         try:
             output: Model = _fitting(operation.spec, operation.handler(value, context))
@@ -180,6 +189,11 @@ class Registry:
                 hint=f"did you mean {', '.join(near)}?" if near else "",
             )
         return found
+
+
+def _callable(operation: Operation) -> None:
+    if operation.spec.type == "subscription":
+        raise ValidationError(f"{operation.spec.operation_id} is a subscription: subscribe to it")
 
 
 def map_error(error: Exception, spec: OperationSpec[Any, Any]) -> CallFailed:

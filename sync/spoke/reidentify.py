@@ -64,7 +64,7 @@ def reidentify(
         OSError: the key cannot be removed; the identity is new already.
     """
     with db.transaction() as tx:
-        found = _change(tx, at_ms)
+        found = change_identity(tx, at_ms)
         also(tx)
         if device_key.exists():
             tx.execute(
@@ -90,7 +90,8 @@ def drop_foreign_key(db: Database, device_key: Path) -> None:
         tx.execute("DELETE FROM node_facts WHERE name = ?", (KEY_OF_ANOTHER,))
 
 
-def _change(tx: Transaction, at_ms: int) -> Reidentified:
+def change_identity(tx: Transaction, at_ms: int) -> Reidentified:
+    """What `reidentify` does in the database."""
     old, new = node_id(tx), str(uuid.uuid4())
     hubs = tx.rows("SELECT hub_id FROM link_status")
     hub_id = hubs[0][0] if hubs else None

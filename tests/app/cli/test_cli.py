@@ -459,7 +459,7 @@ def test_a_defect_is_one_line_with_a_way_to_report_it(spoke: Spoke, monkeypatch:
         raise AssertionError("impossible")
 
     monkeypatch.setattr("app.cli.status.read_overview", broken)
-    check_refused(spoke("status"), ExitCode.BUG, "SPOKE_DEBUG=1")
+    check_refused(spoke("status"), ExitCode.BUG, "with -v")
 
 
 def test_a_reader_that_leaves_is_no_error(spoke: Spoke) -> None:

@@ -165,7 +165,7 @@ def on_a_terminal(arguments: Sequence[str], **variables: str) -> str:
 
 def test_every_command_knows_them() -> None:
     for name, command in COMMANDS.items():
-        assert name == "record" or {"--color", "--quiet", "--no-input"} <= options_of(command)
+        assert name == "record" or {"--color", "--quiet", "--verbose", "--no-input"} <= options_of(command)
         before = list(command.params)
         assert with_shared_options(command).params == before
 
