@@ -24,7 +24,7 @@ from app.views.text import safe
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a header.")
 @click.option("--hub", is_flag=True, help="Ask the hub's system.db.")
 @click.option("--tenant", metavar="ORG", help="Ask the file of a tenant of the hub.")
-@click.option("--timeout", default=5.0, show_default=True, type=click.FloatRange(0), help="Seconds it may take.")
+@click.option("--timeout", default=5.0, show_default=True, type=click.FloatRange(0), help="Seconds to wait at most.")
 @json_option
 @click.pass_obj
 def sql(

@@ -229,7 +229,7 @@ def test_what_destroys_can_be_tried_or_says_why_not() -> None:
 
 
 def test_shared_words_mean_one_thing() -> None:
-    for word in ("--dry-run", "--yes"):
+    for word in ("--dry-run", "--yes", "--timeout"):
         options = [one for c in COMMANDS.values() for one in c.params if isinstance(one, click.Option)]
         assert len({one.help for one in options if word in one.opts}) == 1, word
 
