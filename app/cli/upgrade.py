@@ -105,7 +105,7 @@ def rollback(restore: bool, gate_s: int, system: bool | None, prefix: Path | Non
 
     \b
     Example:
-      spoke rollback --prefix /opt --dry-run || echo "there is nothing to go back to"
+      spoke rollback --prefix /opt --dry-run || echo "there is none"
 
     Refuses when the current release has migrated the data, and names the backup that was made before. With --restore
     that is put back: what was written since then is moved aside, and comes back from the hub as far as the hub has it.
