@@ -12,17 +12,23 @@ from storage.migrations import check_current, migrate, system, tenant
 
 
 def open_tenant_database(
-    path: str | os.PathLike[str], *, durability: Durability = "full", read_only: bool = False
+    path: str | os.PathLike[str],
+    *,
+    durability: Durability = "full",
+    read_only: bool = False,
+    max_bytes: int | None = None,
 ) -> Database:
     """Open `tenant-{orgId}.db`: created (mode 0600) when new, migrated when older, with an identity of its own.
 
-    With `read_only` it is neither: it must be there, and of this version.
+    With `read_only` it is neither: it must be there, and of this version. `max_bytes` is how much it may hold
+    (`Database.max_bytes`).
 
     Raises:
         EngineError: in the flavour that says why; a newer file raises `NewerFileError` and is not touched, with
             `read_only` an older one `OlderFileError`.
     """
     db = engine.open(path, durability=durability, read_only=read_only)
+    db.max_bytes = max_bytes
     try:
         if read_only:
             check_current(db, tenant.MIGRATIONS)

@@ -20,6 +20,7 @@ from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.options import interactive, quiet, read_only, time_format
 from app.paths import Paths, resolve
+from app.storage_limit import configured_limit
 from app.views.camel import camel as camel
 from storage.engine import Database
 from storage.replacing import waits
@@ -44,6 +45,11 @@ class Context:
     def read_only(self) -> bool:
         """Whether nothing may be changed (--read-only)."""
         return read_only()
+
+    @property
+    def max_bytes(self) -> int | None:
+        """How much a tenant's file may hold (`storage.max_bytes`)."""
+        return configured_limit(self.paths, self.flags)
 
     def settings(self) -> Settings:
         """The configuration; reading it costs pydantic, so only commands that need it ask."""
@@ -120,7 +126,7 @@ class Context:
                 raise self._none_here(self.paths.tenant_db)
         else:
             self.make_data_dir()
-        db = open_tenant_database(self.paths.tenant_db, read_only=self.read_only)
+        db = open_tenant_database(self.paths.tenant_db, read_only=self.read_only, max_bytes=self.max_bytes)
         try:
             yield db
         finally:

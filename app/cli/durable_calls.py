@@ -262,7 +262,7 @@ def call_spoke(context: Context, name: str, value: Any, wanted: Wanted) -> None:
     finally:
         system.close()
     present = connected and holder(hub_directory(context) / "hub.lock") is not None
-    db = open_tenant_database(hub_directory(context) / f"tenant-{tenant}.db")
+    db = open_tenant_database(hub_directory(context) / f"tenant-{tenant}.db", max_bytes=context.max_bytes)
     try:
         if wanted.live:
             _call_live(db, node_id, operation, value, wanted, present=present)
@@ -295,7 +295,7 @@ def _call_live(db: Database, node_id: str, operation: str, value: Any, wanted: W
 
 def _tenants(context: Context) -> Iterator[tuple[str, Database]]:
     for file in sorted(hub_directory(context).glob("tenant-*.db")):
-        db = open_tenant_database(file, read_only=context.read_only)
+        db = open_tenant_database(file, read_only=context.read_only, max_bytes=context.max_bytes)
         try:
             yield file.stem.removeprefix("tenant-"), db
         finally:

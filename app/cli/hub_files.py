@@ -49,7 +49,7 @@ def tenant_files(context: Context) -> Opened:
 
     @contextmanager
     def opened(slug: str) -> Iterator[Database]:
-        db = open_tenant_database(file_of(folder, slug))
+        db = open_tenant_database(file_of(folder, slug), max_bytes=context.max_bytes)
         try:
             yield db
         finally:

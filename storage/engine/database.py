@@ -68,6 +68,7 @@ class Database:
         self.durability = durability
         self.read_only = read_only
         self.closed = False
+        self._max_bytes: int | None = None
         self.at_close: list[Callable[[], None]] = []
         """What is called when the file is closed, by those who keep something beside it."""
         self._streams: dict[str, Stream] = {}
@@ -104,6 +105,20 @@ class Database:
             self._writer.has_claimed_at = schema.has_claimed_at(connection)
 
     # -- writing -------------------------------------------------------------------------------------------------
+
+    @property
+    def max_bytes(self) -> int | None:
+        """How much the file may hold (`used_bytes`) before new events and jobs are refused; None: what the disk has.
+
+        Every process has its own idea of it: whoever opens the file says it. What makes room is never refused.
+        """
+        return self._max_bytes
+
+    @max_bytes.setter
+    def max_bytes(self, value: int | None) -> None:
+        self._max_bytes = value
+        if self._writer is not None:
+            self._writer.max_bytes = value
 
     @property
     def _writable(self) -> Writer:

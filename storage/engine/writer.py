@@ -58,6 +58,7 @@ class Writer:
         self._path = path
         self._connection = connect(path, durability=durability, query_only=False)
         self.has_claimed_at = False
+        self.max_bytes: int | None = None
         self.commits = Durations()
         self._current: Transaction | None = None
         prepare(self._connection, self._open_transaction)
@@ -125,7 +126,9 @@ class Writer:
                 self._note_data_version()
         except apsw.Error as error:
             raise from_apsw(error, self._path) from error
-        self._current = Transaction(self._connection, self._path, has_claimed_at=self.has_claimed_at)
+        self._current = Transaction(
+            self._connection, self._path, has_claimed_at=self.has_claimed_at, max_bytes=self.max_bytes
+        )
         return self._current
 
     def _open_transaction(self) -> Transaction:
