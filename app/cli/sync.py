@@ -54,8 +54,8 @@ def status(context: Context, as_json: bool) -> None:
         room = read_room(snapshot, db.max_bytes)
     pid = holder(context.paths.daemon_lock)
     if as_json:
-        outbox = {name: getattr(link, name) for name in ("unsent", "unsent_bytes", "unsent_since_ms")}
-        said = {**camel(link), **camel(outbox), "storage": room_json(room)}
+        outbox = {"unsent": link.unsent, "unsentBytes": link.unsent_bytes, "unsentSinceMs": link.unsent_since_ms}
+        said = {**camel(link), **outbox, "storage": room_json(room)}
         print_json({**said, "daemonPid": pid, "generations": camel(lives)})
         return
     lines = link_details(link, round(now().timestamp() * 1000), running=pid is not None, when=as_wanted())

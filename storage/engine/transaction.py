@@ -108,7 +108,8 @@ class Transaction:
     def require_room(self) -> None:
         """Refuse something new when the file holds as much as it may, or the disk is all but full.
 
-        Looked at once a transaction: a file can be larger than its limit by what one of them writes.
+        Looked at once a transaction, and once a savepoint, which is what a member of a group commit is: a file can be
+        larger than its limit by what one of them writes.
 
         Raises:
             LimitError: the file has reached its limit.
@@ -145,6 +146,7 @@ class Transaction:
         """
         name = f"spoke_{self._depth}"
         touched = set(self._touched)
+        self._room = False
         self.execute(f"SAVEPOINT {name}")
         self._depth += 1
         try:
