@@ -69,7 +69,7 @@ def room_note(room: Room) -> tuple[str, str, str] | None:
     """What wants attention: what, what it means, what to do; None when all is well."""
     match room.level:
         case "critical":
-            means = "new events, calls and jobs are refused; what is here is still sent, and nothing is lost"
+            means = "nothing new is recorded; what is here is still sent"
             return f"storage {room.percent} % full", means, DO
         case "warning":
             return f"storage {room.percent} % full", "at 100 % new events, calls and jobs are refused", DO
