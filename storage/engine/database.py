@@ -25,6 +25,7 @@ from storage.engine.queue import MAX_ATTEMPTS, VISIBILITY_TIMEOUT_S, Queue, chec
 from storage.engine.rate_limit import sweep_rate_limits, try_rate_limit
 from storage.engine.readers import Onlooker, Readers, Snapshot
 from storage.engine.retention import Cut, Limits, cut_stream, plan_stream, prune_dead, prune_results
+from storage.engine.room import Limit
 from storage.engine.scheduler import Scheduler
 from storage.engine.stream import Stream
 from storage.engine.tasks import Task
@@ -117,8 +118,14 @@ class Database:
     @max_bytes.setter
     def max_bytes(self, value: int | None) -> None:
         self._max_bytes = value
+        if self._writer is None or value is None:
+            limit = None
+        else:
+            with self.snapshot() as snapshot:
+                ((page_size,),) = snapshot.rows("PRAGMA page_size")
+            limit = Limit(value, int(page_size))
         if self._writer is not None:
-            self._writer.max_bytes = value
+            self._writer.limit = limit
 
     @property
     def _writable(self) -> Writer:

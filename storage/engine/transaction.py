@@ -13,7 +13,7 @@ from storage.engine import schema
 from storage.engine.connection import Params, Row, Value, checked, fetch_dicts, file_of
 from storage.engine.errors import ClosedError, FullError, LimitError, from_apsw, translated
 from storage.engine.payload import dumps
-from storage.engine.room import used_bytes
+from storage.engine.room import Limit
 from storage.engine.wake import Topic
 
 KEEP_FREE_BYTES = 1024 * 1024
@@ -28,7 +28,7 @@ class Transaction:
     """
 
     def __init__(
-        self, connection: apsw.Connection, path: str, *, has_claimed_at: bool = False, max_bytes: int | None = None
+        self, connection: apsw.Connection, path: str, *, has_claimed_at: bool = False, limit: Limit | None = None
     ) -> None:
         self._connection = connection
         self._path = path
@@ -37,7 +37,7 @@ class Transaction:
         self._touched: set[Topic] = set()
         self._depth = 0
         self._open = True
-        self._max_bytes = max_bytes
+        self._limit = limit
         self._on_disk = False
         self._room = False
 
@@ -108,8 +108,8 @@ class Transaction:
     def require_room(self) -> None:
         """Refuse something new when the file holds as much as it may, or the disk is all but full.
 
-        Looked at once a transaction, and once a savepoint, which is what a member of a group commit is: a file can be
-        larger than its limit by what one of them writes.
+        Looked at once a transaction, and once a savepoint, which is what a member of a group commit is, but for what
+        `Limit` leaves out: a file can be larger than its limit by what one of them writes.
 
         Raises:
             LimitError: the file has reached its limit.
@@ -118,9 +118,10 @@ class Transaction:
         if self._room:
             return
         self.require_disk()
-        if self._max_bytes is not None and (used := used_bytes(self)) >= self._max_bytes:
+        limit = self._limit
+        if limit is not None and (used := limit.reached_by(self._connection)) is not None:
             raise LimitError(
-                f"{self._path}: holds {used:,} bytes, which is all that storage.max_bytes ({self._max_bytes:,}) allows"
+                f"{self._path}: holds {used:,} bytes, which is all that storage.max_bytes ({limit.max_bytes:,}) allows"
             )
         self._room = True
 

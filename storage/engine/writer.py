@@ -25,6 +25,7 @@ import apsw
 from storage.engine.connection import Durability, connect, file_of
 from storage.engine.durations import Durations
 from storage.engine.errors import ClosedError, NestedTransactionError, from_apsw, translated
+from storage.engine.room import Limit
 from storage.engine.transaction import Transaction
 from storage.engine.wake import WakeHub, Watcher
 
@@ -58,7 +59,7 @@ class Writer:
         self._path = path
         self._connection = connect(path, durability=durability, query_only=False)
         self.has_claimed_at = False
-        self.max_bytes: int | None = None
+        self.limit: Limit | None = None
         self.commits = Durations()
         self._current: Transaction | None = None
         prepare(self._connection, self._open_transaction)
@@ -126,9 +127,7 @@ class Writer:
                 self._note_data_version()
         except apsw.Error as error:
             raise from_apsw(error, self._path) from error
-        self._current = Transaction(
-            self._connection, self._path, has_claimed_at=self.has_claimed_at, max_bytes=self.max_bytes
-        )
+        self._current = Transaction(self._connection, self._path, has_claimed_at=self.has_claimed_at, limit=self.limit)
         return self._current
 
     def _open_transaction(self) -> Transaction:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import cast
 
+import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import engine
 from storage.engine import Database, FullError, LimitError, Limits, used_bytes
+from storage.engine.room import BIG_BYTES, Limit
 from storage.engine.stream import append_event
 
 NOTHING = Limits(max_count=0)
@@ -155,3 +159,32 @@ def test_every_member_of_a_transaction_looks_for_itself(db: Database) -> None:
         with pytest.raises(LimitError), tx.transaction():
             append_event(tx, "s", None, "1")
     assert len(db.stream("s").read()) == 1
+
+
+class File:
+    """A connection to a file of so many pages of a kilobyte, that counts looks."""
+
+    def __init__(self) -> None:
+        self.pages, self.looks = 0, 0
+
+    def execute(self, sql: str) -> SimpleNamespace:
+        self.looks += 1
+        return SimpleNamespace(get=self.pages if sql == "PRAGMA page_count" else 0)
+
+
+@given(st.lists(st.integers(0, BIG_BYTES // 1_024), max_size=200), st.integers(1, 200_000))
+def test_it_is_gone_beyond_by_one_transaction_however_seldom_it_is_looked_at(written: list[int], kib: int) -> None:
+    file, limit = File(), Limit(kib * 1_024, 1_024)
+    for pages in written:
+        if limit.reached_by(cast(apsw.Connection, file)) is None:
+            file.pages += pages
+        else:
+            assert file.pages >= kib
+    assert file.pages * 1_024 < kib * 1_024 + BIG_BYTES
+
+
+def test_a_file_that_is_far_from_its_limit_is_looked_at_now_and_then() -> None:
+    file, limit = File(), Limit(10**12, 4_096)
+    for _ in range(64):
+        assert limit.reached_by(cast(apsw.Connection, file)) is None
+    assert file.looks == 4
