@@ -13,17 +13,23 @@ from storage.migrations import check_current, migrate, system, tenant
 
 
 def open_tenant_database(
-    path: str | os.PathLike[str], *, durability: Durability = "full", read_only: bool = False
+    path: str | os.PathLike[str],
+    *,
+    durability: Durability = "full",
+    read_only: bool = False,
+    max_bytes: int | None = None,
 ) -> Database:
     """Open `tenant-{orgId}.db`: created (mode 0600) when new, migrated when older, with an identity of its own.
 
-    With `read_only` it is neither: it must be there, and of this version.
+    With `read_only` it is neither: it must be there, and of this version. `max_bytes` is how much it may hold
+    (`Database.max_bytes`).
 
     Raises:
         EngineError: in the flavour that says why; a newer file raises `NewerFileError` and is not touched, with
             `read_only` an older one `OlderFileError`.
     """
     db = engine.open(path, durability=durability, read_only=read_only)
+    db.max_bytes = max_bytes
     try:
         if read_only:
             check_current(db, tenant.MIGRATIONS)
@@ -54,10 +60,10 @@ def open_system_database(path: str | os.PathLike[str], *, read_only: bool = Fals
     return db
 
 
-def rehearse_database(path: Path) -> Database:
+def rehearse_database(path: Path, *, max_bytes: int | None = None) -> Database:
     """Open the hub's `system.db` or a tenant file so that nothing stays of what is done (`storage.engine.rehearsal`).
 
-    Where there is none, it is one that was just made, in a temporary folder.
+    Where there is none, it is one that was just made, in a temporary folder. `max_bytes` as in `open_tenant_database`.
 
     Raises:
         EngineError: why it cannot be used; one that needs a migration raises `OlderFileError`.
@@ -75,6 +81,7 @@ def rehearse_database(path: Path) -> Database:
         (open_system_database if is_system else open_tenant_database)(path).close()
         db = rehearse(path)
         db.at_close.append(folder.cleanup)
+    db.max_bytes = None if is_system else max_bytes
     try:
         check_current(db, (system if is_system else tenant).MIGRATIONS)
     except BaseException:

@@ -20,6 +20,7 @@ from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.options import as_told, dry_run, how_verbose, interactive, quiet, read_only, time_format
 from app.paths import Paths, resolve
+from app.storage_limit import configured_limit
 from app.views.camel import camel as camel
 from storage.engine import Database
 from storage.process_lock import LockHeldError, ProcessLock, holder
@@ -50,6 +51,11 @@ class Context:
     def read_only(self) -> bool:
         """Whether nothing may be changed (--read-only)."""
         return read_only()
+
+    @property
+    def max_bytes(self) -> int | None:
+        """How much a tenant's file may hold (`storage.max_bytes`)."""
+        return configured_limit(self.paths, self.flags)
 
     def settings(self) -> Settings:
         """The configuration; reading it costs pydantic, so only commands that need it ask."""
@@ -140,7 +146,7 @@ class Context:
         else:
             self.make_data_dir()
         self.explain_open(self.paths.tenant_db)
-        db = open_tenant_database(self.paths.tenant_db, read_only=self.read_only)
+        db = open_tenant_database(self.paths.tenant_db, read_only=self.read_only, max_bytes=self.max_bytes)
         try:
             yield db
         finally:
@@ -150,7 +156,7 @@ class Context:
         """A database on which nothing stays of what is done; it is closed when the command ends."""
         if path not in self._rehearsed:
             self.explain_open(path)
-            db = self._rehearsed[path] = rehearse_database(path)
+            db = self._rehearsed[path] = rehearse_database(path, max_bytes=self.max_bytes)
             click.get_current_context().find_root().call_on_close(db.close)
         return self._rehearsed[path]
 

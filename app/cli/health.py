@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import socket
 import time
+from functools import partial
 from urllib.parse import urlsplit
 
 import click
 
 from app.cli.context import Context, json_option, print_json
 from app.services.local_client import NoDaemonError, ask_health
-from app.views.health import Health, Lag, State, sync, worst
-from storage.engine import Snapshot
+from app.views.health import Health, Lag, State, storage, sync, worst
+from app.views.room import read_room
 from storage.engine.errors import EngineError
 from storage.looking import look
 from storage.process_lock import holder
-from sync.spoke.status import LinkStatus, read_status, unsent_since
+from sync.spoke.status import read_status
 
 TIMEOUT_S = 5.0
 
 
 @click.command()
-@click.argument("stage", type=click.Choice(["live", "ready", "sync"]), required=False)
+@click.argument("stage", type=click.Choice(["live", "ready", "sync", "storage"]), required=False)
 @click.option("--hub", is_flag=True, help="Of the hub on this machine: live, ready.")
 @click.option("--lag-warning", default=1_000, show_default=True, type=click.IntRange(0), help="Unsent events.")
 @click.option("--lag-critical", default=100_000, show_default=True, type=click.IntRange(0), help="Unsent events.")
@@ -47,20 +48,20 @@ def health(
       spoke health sync --lag-critical 50000 --json
 
     \b
-    live   the services run and answer
-    ready  and none of them has crashed, or is still catching up with the log
-    sync   the hub has what is here, but for so many events or seconds
+    live     the services run and answer
+    ready    and none of them has crashed, or is still catching up with the log
+    sync     the hub has what is here, but for so many events or seconds
+    storage  the database has room: less than 80 % of storage.max_bytes
 
-    Without one, all three; the worst counts. These exit codes are those of
+    Without one, all four; the worst counts. These exit codes are those of
     monitoring plugins, not of other commands.
     """
-    if hub and stage == "sync":
-        raise click.UsageError("a hub has nothing to send: live, ready")
+    if hub and stage in ("sync", "storage"):
+        raise click.UsageError("of a hub: live, ready")
     lag = Lag(lag_warning, lag_critical, age_warning, age_critical)
-    stages = [stage] if stage else ["ready"] if hub else ["ready", "sync"]  # what is ready is live
-    found = [
-        _hub(context, one) if hub else _sync(context, lag) if one == "sync" else _node(context, one) for one in stages
-    ]
+    stages = [stage] if stage else ["ready"] if hub else ["ready", "sync", "storage"]  # what is ready is live
+    looks = {"sync": lambda: _sync(context, lag), "storage": lambda: _storage(context)}
+    found = [_hub(context, one) if hub else looks.get(one, partial(_node, context, one))() for one in stages]
     said = worst(found) if stage is None else found[0]
     if as_json:
         print_json({"stage": said.stage, "state": said.state.name, "text": said.text})
@@ -88,18 +89,21 @@ def _sync(context: Context, lag: Lag) -> Health:
     if not path.exists():
         return Health("sync", State.UNKNOWN, f"{path} is not made yet")
     try:
-        status, since = look(path, _link)
+        status = look(path, read_status)
     except EngineError as error:
         return Health("sync", State.UNKNOWN, str(error))
     running = holder(context.paths.daemon_lock) is not None
-    return sync(status, since, time.time(), lag, running=running)
+    return sync(status, time.time(), lag, running=running)
 
 
-def _link(snapshot: Snapshot) -> tuple[LinkStatus, int | None]:
-    """How the link stands, and when the oldest event came that the hub has not."""
-    status = read_status(snapshot)
-    since = [at for stream in status.streams if (at := unsent_since(snapshot, stream)) is not None]
-    return status, min(since, default=None)
+def _storage(context: Context) -> Health:
+    path, limit = context.paths.tenant_db, context.max_bytes
+    if not path.exists():
+        return Health("storage", State.UNKNOWN, f"{path} is not made yet")
+    try:
+        return storage(look(path, lambda snapshot: read_room(snapshot, limit)))
+    except EngineError as error:
+        return Health("storage", State.UNKNOWN, str(error))
 
 
 def _hub(context: Context, stage: str) -> Health:

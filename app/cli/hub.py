@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from app.cli.hub_tenant import tenant, tenants
 from app.cli.hub_token import token
 from app.cli.hub_views import gaps, rejected, spokes, status
 from app.cli.options import dry_run_option, told
+from app.storage_limit import obey
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -96,7 +98,16 @@ def run(
     settings = context.settings()
     logs.set_up(logs.Logging.of(settings))
     folder = hub_directory(context)
-    server = Hub(folder, host=host, port=port, tls=tls, ca_pem=ca_pem, allow_plain=allow_plain, stable=stable)
+    server = Hub(
+        folder,
+        host=host,
+        port=port,
+        tls=tls,
+        ca_pem=ca_pem,
+        allow_plain=allow_plain,
+        stable=stable,
+        max_bytes=settings.storage.max_bytes,
+    )
     address = f"{'wss' if tls else 'ws'}://{host}"
     asyncio.run(
         _serve(context, settings, server, lambda ready: say(f"hub listens on {address}:{ready.port}"), health_port)
@@ -128,7 +139,8 @@ async def _serve(
         flags=context.flags,
         asked=asked_by_hangup(),
         on_log=logs.set_up,
-        needed=lambda _: None,  # a hub goes by `[log]` alone
+        on_change=partial(obey, server),
+        needed=lambda _: None,  # a hub goes by `[log]` and `[storage]`, which need no new beginning
     )
     following = asyncio.create_task(reloading.changed(stop))
     try:

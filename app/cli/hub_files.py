@@ -59,7 +59,7 @@ def tenant_file(context: Context, file: Path) -> Iterator[Database]:
         yield context.rehearsal(file)
         return
     context.explain_open(file)
-    db = open_tenant_database(file, read_only=context.read_only)
+    db = open_tenant_database(file, read_only=context.read_only, max_bytes=context.max_bytes)
     try:
         yield db
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ import click
 from app import logs
 from app.cli.context import Context, say
 from app.services.draining import leave_if_needed
+from app.storage_limit import obey
 from storage.engine import Database
 from storage.process_lock import ProcessLock
 
@@ -46,7 +48,14 @@ async def _serve(db: Database, context: Context, settings: Settings) -> None:
     from app.services.signals import asked_by_hangup, stop_on_signals
 
     stop = stop_on_signals()
-    reloading = Reloading(context.paths, settings, flags=context.flags, asked=asked_by_hangup(), on_log=logs.set_up)
+    reloading = Reloading(
+        context.paths,
+        settings,
+        flags=context.flags,
+        asked=asked_by_hangup(),
+        on_log=logs.set_up,
+        on_change=partial(obey, db),
+    )
     async with notifying(writer_of(db), stop, own_manager()):
         await run_node(db, context.paths, reloading, stop)
         leave_if_needed(db)

@@ -14,6 +14,7 @@ from app.views.link import link_details
 from app.views.overview import copy_lines, read_overview
 from app.views.queue_text import paused_note
 from app.views.report import session_line
+from app.views.room import room_json, room_note, room_text
 from app.views.text import count, of
 from storage.process_lock import holder
 
@@ -31,7 +32,7 @@ def status(context: Context, as_json: bool) -> None:
     with context.database() as db:
         project(db)
         with db.snapshot() as snapshot:
-            found = read_overview(snapshot)
+            found = read_overview(snapshot, db.max_bytes)
     pid = holder(context.paths.daemon_lock)
     services = _services(context) if pid else []
     if as_json:
@@ -50,6 +51,7 @@ def status(context: Context, as_json: bool) -> None:
                 "rejectedEvents": found.rejects,
                 "pausedQueues": list(found.paused),
                 "sizeBytes": found.size_bytes,
+                "storage": room_json(found.room),
                 "lastBackup": to_builtins(found.backup),
                 "restored": to_builtins(found.restored),
             }
@@ -64,7 +66,10 @@ def status(context: Context, as_json: bool) -> None:
         f"holds      {of(found.sessions, 'session')} ({count(found.active_sessions)} active),"
         f" {of(found.calls, 'call')}, {of(found.events, 'event')}",
     ]
+    lines += [] if found.room.max_bytes is None else [f"storage    {room_text(found.room)}"]
     lines += copy_lines(found, now_ms, as_wanted())
+    if full := room_note(found.room):
+        lines.append(f"attention  {full[0]}: {full[1]}; {full[2]}")
     lines += [
         f"attention  service {one['name']} failed {one['failures']} times and is tried again: {one['error']}"
         for one in services

@@ -9,6 +9,7 @@ from app.cli.errors import CommandError
 from app.cli.sync_now import now_, pause_, resume_, rewind_
 from app.views.generations import generation_lines, read_generations
 from app.views.link import link_details
+from app.views.room import read_room, room_json, room_note, room_text
 from app.views.sync import read_refusals, read_verified, verified_line
 from app.views.text import clip, safe
 from app.views.times import told
@@ -42,19 +43,26 @@ def status(context: Context, as_json: bool) -> None:
 
     `unsent` are events that the hub does not have on its disk; an event counts as sent when the hub said that it has.
     `generation` counts the lives of a log (spoke sync generations), `refused` are events in the hub's quarantine
-    (spoke sync rejected), a gap is where events were gone here before the hub had them. The states: unpaired, offline,
-    connecting, authenticating, catching-up, live, draining, refused(CODE), paused; STOPPED: no process runs the link.
+    (spoke sync rejected), a gap is where events were gone here before the hub had them. `outbox` is what waits for the
+    hub; its bytes are an estimate. `storage` is how full the file is, and what happens at its limit
+    (storage.max_bytes): `block` refuses what is new. The states: unpaired, offline, connecting, authenticating,
+    catching-up, live, draining, refused(CODE), paused; STOPPED: no process runs the link.
     """
     with context.database() as db, db.snapshot() as snapshot:
         link = read_status(snapshot)
         lives = read_generations(snapshot)
+        room = read_room(snapshot, db.max_bytes)
     pid = holder(context.paths.daemon_lock)
     if as_json:
-        print_json({**camel(link), "unsent": link.unsent, "daemonPid": pid, "generations": camel(lives)})
-    else:
-        click.echo(
-            "\n".join(link_details(link, round(now().timestamp() * 1000), running=pid is not None, when=as_wanted()))
-        )
+        outbox = {"unsent": link.unsent, "unsentBytes": link.unsent_bytes, "unsentSinceMs": link.unsent_since_ms}
+        said = {**camel(link), **outbox, "storage": room_json(room)}
+        print_json({**said, "daemonPid": pid, "generations": camel(lives)})
+        return
+    lines = link_details(link, round(now().timestamp() * 1000), running=pid is not None, when=as_wanted())
+    lines.append(f"storage    {room_text(room)}")
+    if note := room_note(room):
+        lines += [f"attention  {note[0]}: {note[1]}", f"           {note[2]}"]
+    click.echo("\n".join(lines))
 
 
 @sync.command()

@@ -18,6 +18,7 @@ from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
 from app.cli.options import colored, say_read_only
 from app.services.supervisor import Service
+from app.storage_limit import obey
 from storage.engine import Database
 from storage.process_lock import LockHeldError, ProcessLock, holder
 
@@ -101,6 +102,7 @@ def _run(
     paths = context.paths
 
     def appearance(said: Settings) -> Appearance:
+        obey(db, said)  # asked for whenever the configuration has changed
         return Appearance(
             ascii_only=ascii_only or said.ui.ascii,
             theme=theme or said.ui.theme,

@@ -181,7 +181,7 @@ spoke config schema > spoke.schema.json    # for editors
 ```
 
 While `spoke run` or the terminal UI runs, a change of the file is taken at once: the services begin anew with it (the
-log says which keys have changed); `[ui]`, `[keys]` and `[log]` change without that. `ui.mouse` and `ui.max_fps` wait
-for the next start of the terminal UI. A file that is wrong changes nothing; the log has every problem, with its line.
-SIGHUP (`systemctl reload spoke`) makes `spoke run` look at once; a terminal UI ends with it, for its terminal is gone.
-`spoke hub run` goes by `[log]` alone, and reads it again on SIGHUP."""
+log says which keys have changed); `[ui]`, `[keys]`, `[log]` and `[storage]` change without that. `ui.mouse` and
+`ui.max_fps` wait for the next start of the terminal UI. A file that is wrong changes nothing; the log has every
+problem, with its line. SIGHUP (`systemctl reload spoke`) makes `spoke run` look at once; a terminal UI ends with it,
+for its terminal is gone. `spoke hub run` goes by `[log]` and `[storage]` alone, and takes changes in the same way."""

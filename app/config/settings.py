@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.storage_limit import MIN_BYTES
+
 if TYPE_CHECKING:
     from sync.spoke.trust import Trust
 
@@ -168,6 +170,16 @@ class RetentionSettings(Section):
     max_bytes: int | None = Field(default=None, gt=0, description="So many bytes of each stream's payloads stay.")
 
 
+class StorageSettings(Section):
+    """How much a database file may hold. Then new events, calls and jobs are refused; what makes room goes on."""
+
+    max_bytes: int | None = Field(
+        default=None,
+        ge=MIN_BYTES,
+        description="Bytes in use of a tenant's file, at least 16 MiB; no limit but the disk if not set.",
+    )
+
+
 class LogSettings(Section):
     """What `spoke run` and `spoke hub run` say of what happens (docs/logs.md); changes work at once."""
 
@@ -218,6 +230,7 @@ class Settings(BaseSettings):
     operations: dict[str, OperationSettings] = {}
     api: ApiSettings = ApiSettings()
     retention: RetentionSettings = RetentionSettings()
+    storage: StorageSettings = StorageSettings()
     log: LogSettings = LogSettings()
     ui: UiSettings = UiSettings()
     keys: dict[str, str] = Field(
@@ -227,8 +240,9 @@ class Settings(BaseSettings):
 
     @property
     def for_services(self) -> Settings:
-        """What the services go by: without the looks of the terminal UI, and the log, which changes without them."""
-        return self.model_copy(update={"ui": UiSettings(), "keys": {}, "log": LogSettings()})
+        """What the services go by: without the looks of the terminal UI, and what changes without them."""
+        apart = {"ui": UiSettings(), "keys": {}, "log": LogSettings(), "storage": StorageSettings()}
+        return self.model_copy(update=apart)
 
     @classmethod
     def settings_customise_sources(

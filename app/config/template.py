@@ -50,6 +50,7 @@ _EXAMPLES: dict[Key, str] = {
     ("retention", "max_age_days"): "365",
     ("retention", "max_events"): "10000000",
     ("retention", "max_bytes"): "10000000000",
+    ("storage", "max_bytes"): "10000000000",
     ("log", "file"): '"/var/log/spoke/spoke.log"',
     ("ui", "theme"): '"high-contrast"',
     ("ui", "max_fps"): "4",

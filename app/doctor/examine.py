@@ -21,6 +21,7 @@ from app import __version__
 from app.doctor import files, machine, running
 from app.doctor.finding import Finding
 from app.paths import Paths
+from app.views.room import Room, read_room
 from storage.copies import last_backup
 from storage.engine import Snapshot, sqlite_version
 from storage.engine.errors import EngineError
@@ -89,6 +90,8 @@ def looks(world: World) -> Iterator[tuple[str, Look]]:
     yield "reserve", lambda: files.reserve(paths.reserve, joined=world.joined)
     for path in paths.databases:
         yield "database", partial(_database, paths, path, full=world.full)
+        if settings is not None and settings.storage.max_bytes is not None and path != paths.system_db:
+            yield "limit", partial(_limit, path, settings.storage.max_bytes)
     yield "copies", lambda: files.copies(paths.databases)
     if paths.tenant_db.exists():
         yield "backup", lambda: running.backup(_of_file(paths.tenant_db, last_backup), now_ms)
@@ -170,6 +173,11 @@ def _database(paths: Paths, path: Path, *, full: bool) -> list[Finding]:
     from app.checking import check_database
 
     return files.database(path, check_database(paths, path, quick=not full))
+
+
+def _limit(path: Path, max_bytes: int) -> Finding | None:
+    room = _of_file(path, lambda snapshot: read_room(snapshot, max_bytes))
+    return files.limit(path.name, room) if isinstance(room, Room) else None
 
 
 def _services(world: World) -> list[Finding]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.doctor.finding import Finding
+from app.views.room import DO, Room, room_note, room_text
 from app.views.text import count, size
 from storage import check
 from storage.backup import backups_before_migration
@@ -80,6 +81,14 @@ def disk(folder: Path, free: int, total: int) -> Finding:
     if free < LOW_BYTES:
         return Finding("disk", "warning", what, "nothing can be recorded when it is full", fix)
     return Finding("disk", "ok", what)
+
+
+def limit(name: str, room: Room) -> Finding:
+    """Whether a database may grow; `name` is its file's."""
+    what, note = f"{name}: {room_text(room)}", room_note(room)
+    if note is None:
+        return Finding("limit", "ok", what)
+    return Finding("limit", "problem" if room.level == "critical" else "warning", what, note[1], DO)
 
 
 def reserve(path: Path, *, joined: bool) -> Finding:

@@ -91,7 +91,7 @@ def metrics(_: InfoInput, context: OperationContext) -> MetricsOutput:
     """Measure."""
     db = context.database
     with db.snapshot() as snapshot:
-        found = read_metrics(snapshot, Path(db.path), db.clock())
+        found = read_metrics(snapshot, Path(db.path), db.clock(), db.max_bytes)
     return MetricsOutput(
         metrics=[MetricOutput(name=one.name, help=one.help, value=one.value, labels=dict(one.labels)) for one in found]
     )

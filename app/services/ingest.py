@@ -25,7 +25,7 @@ from typing import IO
 import msgspec
 
 from storage.engine import Database, Transaction
-from storage.engine.errors import EngineError
+from storage.engine.errors import EngineError, FullError
 from storage.events import call_events, session_events
 from storage.events.call_events import AnyCallEvent, CallIdentity, CallRequested
 from storage.events.envelope import encode
@@ -266,7 +266,11 @@ async def run(db: Database, folder: Path, stop: asyncio.Event) -> None:
     await asyncio.sleep(0)  # its first step makes the watch: what comes during the first sweep is not missed
     try:
         while not stop.is_set():
-            events = await asyncio.to_thread(sweep, db, folder)
+            try:
+                events = await asyncio.to_thread(sweep, db, folder)
+            except FullError as error:  # what was taken counts; the rest waits in its file for the next look
+                log.warning("%s rests until there is room: %s", folder, error)
+                events = 0
             if events:
                 log.info("%d events taken from %s", events, folder)
                 continue

@@ -73,7 +73,7 @@ def _exposition(found: Iterable[Metric], commits: Iterable[Durations]) -> bytes:
 def node_exposition(db: Database) -> bytes:
     """Everything that a node measures now, and its process."""
     with db.snapshot() as snapshot:
-        found = read_metrics(snapshot, Path(db.path), db.clock())
+        found = read_metrics(snapshot, Path(db.path), db.clock(), db.max_bytes)
     return _exposition([*_process(), *found], [db.commits])
 
 
@@ -85,7 +85,7 @@ def hub_exposition(hub: Hub, folder: Path) -> bytes:
     for slug, db in sorted(tenants.items()):
         with db.snapshot() as snapshot:
             found += read_hub_tenant(snapshot, slug, connected[slug])
-            found += read_hub_file(snapshot, Path(db.path))
+            found += read_hub_file(snapshot, Path(db.path), db.max_bytes)
     with hub.system.snapshot() as snapshot:
         found += read_hub_file(snapshot, Path(hub.system.path))
     return _exposition(found, [db.commits for db in (hub.system, *tenants.values())])

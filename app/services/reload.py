@@ -33,6 +33,7 @@ class Reloading:
         flags: `TABLE.KEY=VALUE` of the command line, which no file takes back.
         asked: set by whoever wants it read now (SIGHUP); None: nobody does.
         on_log: told how to log when that has changed; None: the log is somebody else's.
+        on_change: told of every change, for what needs no new beginning.
         needed: what the services go by.
     """
 
@@ -44,12 +45,14 @@ class Reloading:
         flags: Sequence[str] = (),
         asked: asyncio.Event | None = None,
         on_log: Callable[[logs.Logging], None] | None = None,
+        on_change: Callable[[Settings], None] = lambda _: None,
         needed: Callable[[Settings], object] = lambda settings: settings.for_services,
     ) -> None:
         self._paths = paths
         self._flags = flags
         self._asked = asked or asyncio.Event()
         self._on_log = on_log
+        self._on_change = on_change
         self._needed = needed
         self.settings = settings
 
@@ -110,6 +113,7 @@ class Reloading:
         if after == before:
             return False
         self.settings = after
+        self._on_change(after)
         told = differences(before, loaded)
         anew = self._needed(after) != self._needed(before)  # a new theme is no reason to break the link
         then = ": the services begin anew" if anew else ""

@@ -102,11 +102,13 @@ class SessionRecorder:
         now = self._clock()
         ended = SessionEnded(session_id=session_id, status=status, timestamp=iso(now))
         with self._inside(tx) as inside:
-            self._append(session_id, encode(ended), now, inside)
+            self._append(session_id, encode(ended), now, inside, despite_limit=True)
             running(self._db).ended(inside, "session", [session_id])
 
     def _inside(self, tx: Transaction | None) -> AbstractContextManager[Transaction]:
         return nullcontext(tx) if tx is not None else self._db.transaction()
 
-    def _append(self, session_id: str, text: str, now: datetime, tx: Transaction) -> None:
-        self._stream.append([(session_id, text, int(now.timestamp()))], tx)
+    def _append(
+        self, session_id: str, text: str, now: datetime, tx: Transaction, *, despite_limit: bool = False
+    ) -> None:
+        self._stream.append([(session_id, text, int(now.timestamp()))], tx, despite_limit=despite_limit)

@@ -13,6 +13,7 @@ from app.tui.sessions import SessionsView
 from app.views.link import link_details
 from app.views.overview import Overview, copy_lines, read_overview
 from app.views.queue_text import paused_note
+from app.views.room import room_lines
 from app.views.sessions import SessionRow
 from app.views.text import count, of
 from storage.engine import Snapshot
@@ -32,7 +33,7 @@ class OverviewView(SessionsView):
 
     def read(self, snapshot: Snapshot) -> Sequence[SessionRow]:
         """The overview in one snapshot; its facts are shown by `load`."""
-        self._found = read_overview(snapshot)
+        self._found = read_overview(snapshot, self.spoke.db.max_bytes)
         return self._found.recent
 
     async def load(self) -> None:
@@ -59,6 +60,7 @@ def facts(found: Overview, now_ms: int, *, running: bool) -> list[str]:
         f"{of(found.sessions, 'session')} ({count(found.active_sessions)} active), {of(found.calls, 'call')},"
         f" {of(found.events, 'event')}, {found.size_bytes / 1e6:.1f} MB",
     ]
+    lines += room_lines(found.room)
     lines += copy_lines(found, now_ms)
     if note := paused_note(found.paused, now_ms):
         lines.append(f"! {': '.join(note)}")

@@ -20,7 +20,8 @@ from app.tui.prompts import Confirm
 from app.tui.table_view import TableView
 from app.views.columns import Column
 from app.views.generations import generation_lines
-from app.views.link import link_details, link_line
+from app.views.link import link_details, link_line, outbox_lines
+from app.views.room import room_text
 from app.views.sync import SyncState, advice, read_sync, read_verified, verified_line
 from app.views.text import count, safe, since
 from storage.engine import EngineError, Snapshot, Transaction
@@ -68,7 +69,7 @@ class SyncView(TableView[StreamStatus]):
 
     def read(self, snapshot: Snapshot) -> Sequence[StreamStatus]:
         """The link in one snapshot; what is said above the table is shown by `load`."""
-        self._found = read_sync(snapshot)
+        self._found = read_sync(snapshot, self.spoke.db.max_bytes)
         return self._found.link.streams
 
     async def load(self) -> None:
@@ -83,6 +84,8 @@ class SyncView(TableView[StreamStatus]):
         about = replace(found.link, streams=(), error=None, paused_at_ms=None)
         lines = [link_line(found.link, now_ms, running=running, ascii_only=self.spoke.ascii_only)]
         lines += [] if found.link.state == "unpaired" else link_details(about, now_ms, running=True)[1:]
+        lines += outbox_lines(found.link, now_ms)
+        lines += [] if found.room.max_bytes is None else [f"storage    {room_text(found.room)}"]
         for one in advice(found, running=running):
             lines += textwrap.wrap(f"! {one.what}: {one.means}", max(40, self.size.width - 4), subsequent_indent="  ")
             lines += [f"  -> {one.do}"] if one.do else []

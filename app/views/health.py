@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, TypeAlias
 
+from app.views.room import WARN_PERCENT, Room, room_note, room_text
 from app.views.text import count, duration, safe
 from sync.spoke.status import LinkStatus
 
-Stage: TypeAlias = Literal["live", "ready", "sync"]
+Stage: TypeAlias = Literal["live", "ready", "sync", "storage"]
 
 
 class State(IntEnum):
@@ -51,9 +52,10 @@ class Lag:
     age_critical_s: int
 
 
-def sync(status: LinkStatus, unsent_since: int | None, now_s: float, lag: Lag, *, running: bool) -> Health:
-    """How far the hub has this node's log; `unsent_since` is when the oldest event that it has not came (unix s)."""
-    age_s = 0 if unsent_since is None else max(0, round(now_s - unsent_since))
+def sync(status: LinkStatus, now_s: float, lag: Lag, *, running: bool) -> Health:
+    """How far the hub has this node's log."""
+    since_ms = status.unsent_since_ms
+    age_s = 0 if since_ms is None else max(0, round(now_s - since_ms / 1000))
     figures = (
         f"unsent={status.unsent};{lag.warning};{lag.critical};0",
         f"oldest={age_s}s;{lag.age_warning_s};{lag.age_critical_s};0",
@@ -61,7 +63,7 @@ def sync(status: LinkStatus, unsent_since: int | None, now_s: float, lag: Lag, *
     if status.state == "unpaired":
         return Health("sync", State.OK, "no hub", figures)
     text = f"{status.state}, {count(status.unsent)} unsent"
-    if unsent_since is not None:
+    if since_ms is not None:
         text += f", the oldest for {duration(age_s * 1000)}"
     if status.state == "refused":
         return Health("sync", State.CRITICAL, f"{text}: {status.error or status.error_code}", figures)
@@ -76,6 +78,17 @@ def sync(status: LinkStatus, unsent_since: int | None, now_s: float, lag: Lag, *
     if status.state == "offline":
         return Health("sync", State.WARNING, f"{text}: {status.error or 'the hub is not reached'}", figures)
     return Health("sync", State.OK, text, figures)
+
+
+_STATES = {"ok": State.OK, "warning": State.WARNING, "critical": State.CRITICAL}
+
+
+def storage(room: Room) -> Health:
+    """How full the file is."""
+    limit = "" if room.max_bytes is None else f";{room.max_bytes * WARN_PERCENT // 100};{room.max_bytes};0"
+    note = room_note(room)
+    text = room_text(room) + (f": {note[1]}" if note else "")
+    return Health("storage", _STATES[room.level], text, (f"used={room.used_bytes}B{limit}",))
 
 
 def worst(found: list[Health]) -> Health:

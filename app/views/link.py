@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.views.text import ago, count, duration, of, safe
+from app.views.text import ago, count, duration, of, safe, size
 from app.views.times import When, told
 from sync.spoke.status import LinkStatus, State, StreamStatus
 
@@ -73,6 +73,7 @@ def link_details(link: LinkStatus, now_ms: int, *, running: bool, when: When | N
         lines.append("Everything works without a hub. To join one: spoke join wss://HOST")
     if link.hub_url:
         lines.append(f"hub        {safe(link.hub_url)}")
+    lines += outbox_lines(link, now_ms, when)
     if link.paused_at_ms is not None:
         lines.append(f"paused     {told(link.paused_at_ms, now_ms, when)}; to go on: spoke sync resume")
     elif not running and link.state != "unpaired":
@@ -90,6 +91,14 @@ def link_details(link: LinkStatus, now_ms: int, *, running: bool, when: When | N
     if link.duplicates:
         lines.append(f"again      {of(link.duplicates, 'event')} of the hub came more than once; each is here once")
     return lines
+
+
+def outbox_lines(link: LinkStatus, now_ms: int, when: When | None = None) -> list[str]:
+    """What waits for the hub: how much, and since when; nothing when there is no hub, or it has all."""
+    if link.state == "unpaired" or link.unsent_since_ms is None:
+        return []
+    held = f"{of(link.unsent, 'event')}, about {size(link.unsent_bytes)}"
+    return [f"outbox     {held}, the oldest {told(link.unsent_since_ms, now_ms, when)}"]
 
 
 def _stream_line(stream: StreamStatus, now_ms: int, when: When | None) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from app.views.room import read_room
 from storage.engine import Snapshot
 from storage.engine.pauses import paused_queues
-from sync.spoke.status import STATES, read_status, unsent_since
+from sync.spoke.status import STATES, read_status
 
 _LAST_OFFSETS = """
 WITH RECURSIVE topics(name) AS (
@@ -40,6 +41,13 @@ DECLARED = (
     Declared("spoke_commit_seconds", "histogram", "How long commits of this process took, fsync included."),
     Declared("spoke_database_bytes", "gauge", "Size of the database file."),
     Declared("spoke_database_free_bytes", "gauge", "Pages of the file that hold nothing."),
+    Declared("spoke_storage_used_bytes", "gauge", "What the file holds, empty pages not counted."),
+    Declared(
+        "spoke_storage_max_bytes",
+        "gauge",
+        "What it may hold (storage.max_bytes), if there is a limit, and what is done then.",
+        ("policy",),
+    ),
     Declared("spoke_wal_bytes", "gauge", "Size of the write-ahead log."),
     Declared("spoke_disk_free_bytes", "gauge", "Free space where the database is."),
     Declared("spoke_stream_last_offset", "gauge", "Offset of a stream's newest event.", ("topic",)),
@@ -53,6 +61,7 @@ DECLARED = (
     Declared("spoke_link_connected", "gauge", "1 while the hub is reached."),
     Declared("spoke_link_breaks", "gauge", "How often the connection was lost."),
     Declared("spoke_link_unsent_events", "gauge", "Events that the hub does not have on disk.", ("topic",)),
+    Declared("spoke_link_unsent_bytes", "gauge", "What those hold, estimated.", ("topic",)),
     Declared("spoke_link_unsent_seconds", "gauge", "Age of the oldest of those; 0 when there is none.", ("topic",)),
     Declared("spoke_link_refused_events", "gauge", "Events in the hub's quarantine.", ("topic",)),
     Declared("spoke_link_gaps", "gauge", "How often events were gone before they were sent.", ("topic",)),
@@ -64,6 +73,13 @@ DECLARED = (
     Declared("spoke_hub_quarantined_events", "gauge", "Events that cannot be read.", ("tenant",)),
     Declared("spoke_hub_duplicate_events", "gauge", "Events that came again; each is stored once.", ("tenant",)),
     Declared("spoke_hub_database_bytes", "gauge", "Size of a database file.", ("database",)),
+    Declared("spoke_hub_storage_used_bytes", "gauge", "What it holds, empty pages not counted.", ("database",)),
+    Declared(
+        "spoke_hub_storage_max_bytes",
+        "gauge",
+        "What a tenant's may hold (storage.max_bytes), if there is a limit, and what is done then.",
+        ("database", "policy"),
+    ),
     Declared("spoke_hub_wal_bytes", "gauge", "Size of its write-ahead log.", ("database",)),
     Declared("spoke_hub_queue_jobs", "gauge", "Jobs that wait or run.", ("database", "queue", "state")),
     Declared("spoke_hub_queue_dead_jobs", "gauge", "Jobs that failed for good.", ("database", "queue")),
@@ -87,23 +103,31 @@ class Metric:
         return BY_NAME[self.name].help
 
 
-def read_metrics(snapshot: Snapshot, path: Path, now_s: float) -> list[Metric]:
-    """Everything that the node's file tells; `path` is that file, `now_s` unix seconds.
+def read_metrics(snapshot: Snapshot, path: Path, now_s: float, max_bytes: int | None = None) -> list[Metric]:
+    """Everything that the node's file tells; `path` is that file, `now_s` unix seconds, `max_bytes` what it may hold.
 
     A few milliseconds, whatever the size of the log.
     """
-    return [*_sizes(snapshot, path), *_streams(snapshot), *_work(snapshot), *_link(snapshot, now_s)]
+    return [*_sizes(snapshot, path, max_bytes), *_streams(snapshot), *_work(snapshot), *_link(snapshot, now_s)]
 
 
 _OF_A_HUB = {
     f"spoke_{name}": f"spoke_hub_{name}"
-    for name in ("database_bytes", "wal_bytes", "queue_jobs", "queue_dead_jobs", "queue_paused")
+    for name in (
+        "database_bytes",
+        "storage_used_bytes",
+        "storage_max_bytes",
+        "wal_bytes",
+        "queue_jobs",
+        "queue_dead_jobs",
+        "queue_paused",
+    )
 }
 
 
-def read_hub_file(snapshot: Snapshot, path: Path) -> Iterator[Metric]:
+def read_hub_file(snapshot: Snapshot, path: Path, max_bytes: int | None = None) -> Iterator[Metric]:
     """What a file of a hub tells: its size and its queues."""
-    for one in (*_sizes(snapshot, path), *_queues(snapshot)):
+    for one in (*_sizes(snapshot, path, max_bytes), *_queues(snapshot)):
         if one.name in _OF_A_HUB:
             yield Metric(_OF_A_HUB[one.name], one.value, {"database": path.stem, **one.labels})
 
@@ -139,12 +163,16 @@ def table() -> str:
     return "\n".join(rows)
 
 
-def _sizes(snapshot: Snapshot, path: Path) -> Iterator[Metric]:
+def _sizes(snapshot: Snapshot, path: Path, max_bytes: int | None) -> Iterator[Metric]:
     ((pages,),) = snapshot.rows("PRAGMA page_count")
     ((free,),) = snapshot.rows("PRAGMA freelist_count")
     ((size,),) = snapshot.rows("PRAGMA page_size")
     yield Metric("spoke_database_bytes", pages * size)
     yield Metric("spoke_database_free_bytes", free * size)
+    room = read_room(snapshot, max_bytes)
+    yield Metric("spoke_storage_used_bytes", room.used_bytes)
+    if room.max_bytes is not None:
+        yield Metric("spoke_storage_max_bytes", room.max_bytes, {"policy": str(room.policy)})
     try:
         wal = os.stat(f"{path}-wal").st_size  # never open(): closing it would drop SQLite's locks
     except OSError:
@@ -190,7 +218,8 @@ def _link(snapshot: Snapshot, now_s: float) -> Iterator[Metric]:
     for stream in link.streams:
         labels = {"topic": stream.topic}
         yield Metric("spoke_link_unsent_events", stream.unsent, labels)
-        since = unsent_since(snapshot, stream)
-        yield Metric("spoke_link_unsent_seconds", 0 if since is None else max(0, now_s - since), labels)
+        yield Metric("spoke_link_unsent_bytes", stream.unsent_bytes, labels)
+        since_ms = stream.unsent_since_ms
+        yield Metric("spoke_link_unsent_seconds", 0 if since_ms is None else max(0, now_s - since_ms / 1000), labels)
         yield Metric("spoke_link_refused_events", stream.refused, labels)
         yield Metric("spoke_link_gaps", stream.gaps, labels)

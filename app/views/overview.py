@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.views.room import UNKNOWN, Room, read_room
 from app.views.sessions import SessionRow, list_sessions
 from app.views.text import date, safe
 from app.views.times import When, told
@@ -37,10 +38,12 @@ class Overview:
     """What this file is a copy of, when it is one."""
     paused: Mapping[str, int] = field(default_factory=dict)
     """Queues that rest, and since when (unix seconds)."""
+    room: Room = UNKNOWN
+    """How full the file is."""
 
 
-def read_overview(snapshot: Snapshot) -> Overview:
-    """Read everything in one snapshot."""
+def read_overview(snapshot: Snapshot, max_bytes: int | None = None) -> Overview:
+    """Read everything in one snapshot; `max_bytes` is how much the file may hold."""
     (row,) = snapshot.rows(
         "SELECT (SELECT value FROM node_facts WHERE name = 'node_id'),"
         " (SELECT count(*) FROM sessions), (SELECT count(*) FROM sessions WHERE status = 'active'),"
@@ -62,6 +65,7 @@ def read_overview(snapshot: Snapshot) -> Overview:
         backup=last_backup(snapshot),
         restored=restored_from(snapshot),
         paused=paused_queues(snapshot),
+        room=read_room(snapshot, max_bytes),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.views.generations import GenerationRow, read_generations
+from app.views.room import UNKNOWN, Room, read_room, room_note
 from app.views.text import count, of, safe
 from storage.engine import Snapshot
 from sync.logs.verifying import Verified, verify
@@ -32,6 +33,7 @@ class SyncState:
     link: LinkStatus
     generations: tuple[GenerationRow, ...]
     refusals: tuple[RefusalRow, ...]
+    room: Room = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,14 @@ class Advice:
     do: str = ""
 
 
-def read_sync(snapshot: Snapshot) -> SyncState:
-    """Read everything in one snapshot."""
-    return SyncState(read_status(snapshot), tuple(read_generations(snapshot)), tuple(read_refusals(snapshot)))
+def read_sync(snapshot: Snapshot, max_bytes: int | None = None) -> SyncState:
+    """Read everything in one snapshot; `max_bytes` is how much the file may hold."""
+    return SyncState(
+        read_status(snapshot),
+        tuple(read_generations(snapshot)),
+        tuple(read_refusals(snapshot)),
+        read_room(snapshot, max_bytes),
+    )
 
 
 def read_refusals(snapshot: Snapshot) -> list[RefusalRow]:
@@ -85,6 +92,8 @@ def advice(state: SyncState, *, running: bool) -> list[Advice]:
 
 def _advice(state: SyncState, running: bool) -> Iterator[Advice]:
     link = state.link
+    if note := room_note(state.room):
+        yield Advice(*note)
     if link.state == "unpaired":
         waiting = f"; {of(link.unsent, 'event')} wait for one" if link.unsent else ""
         yield Advice("no hub", f"everything works without one{waiting}", "spoke join wss://HOST")

@@ -29,6 +29,7 @@ from storage.engine.errors import (
     ExtensionLoadingUnsupported,
     FileReplacedError,
     FullError,
+    LimitError,
     NestedTransactionError,
     NotADatabaseError,
     ParameterError,
@@ -43,6 +44,7 @@ from storage.engine.outbox import Outbox
 from storage.engine.queue import Job, Queue
 from storage.engine.readers import Snapshot
 from storage.engine.retention import Cut, Limits
+from storage.engine.room import used_bytes
 from storage.engine.scheduler import LeadershipLost, Scheduler
 from storage.engine.stream import Event, Stream
 from storage.engine.tasks import Retryable, TaskResult, UnknownTaskError, registry
@@ -89,6 +91,7 @@ __all__ = [
     "FullError",
     "Job",
     "LeadershipLost",
+    "LimitError",
     "Limits",
     "Listener",
     "Lock",
@@ -119,4 +122,5 @@ __all__ = [
     "registry",
     "run_workers",
     "sqlite_version",
+    "used_bytes",
 ]

@@ -25,6 +25,7 @@ from storage.engine.queue import MAX_ATTEMPTS, VISIBILITY_TIMEOUT_S, Queue, chec
 from storage.engine.rate_limit import sweep_rate_limits, try_rate_limit
 from storage.engine.readers import Onlooker, Readers, Snapshot
 from storage.engine.retention import Cut, Limits, cut_stream, plan_stream, prune_dead, prune_results
+from storage.engine.room import Limit
 from storage.engine.scheduler import Scheduler
 from storage.engine.stream import Stream
 from storage.engine.tasks import Task
@@ -68,6 +69,7 @@ class Database:
         self.durability = durability
         self.read_only = read_only
         self.closed = False
+        self._max_bytes: int | None = None
         self.at_close: list[Callable[[], None]] = []
         """What is called when the file is closed, by those who keep something beside it."""
         self._streams: dict[str, Stream] = {}
@@ -104,6 +106,26 @@ class Database:
             self._writer.has_claimed_at = schema.has_claimed_at(connection)
 
     # -- writing -------------------------------------------------------------------------------------------------
+
+    @property
+    def max_bytes(self) -> int | None:
+        """How much the file may hold (`used_bytes`) before new events and jobs are refused; None: what the disk has.
+
+        Every process has its own idea of it: whoever opens the file says it. What makes room is never refused.
+        """
+        return self._max_bytes
+
+    @max_bytes.setter
+    def max_bytes(self, value: int | None) -> None:
+        self._max_bytes = value
+        if self._writer is None or value is None:
+            limit = None
+        else:
+            with self.snapshot() as snapshot:
+                ((page_size,),) = snapshot.rows("PRAGMA page_size")
+            limit = Limit(value, int(page_size))
+        if self._writer is not None:
+            self._writer.allow(limit)
 
     @property
     def _writable(self) -> Writer:

@@ -12,7 +12,8 @@ Every error derives from `EngineError` and also from what Honker raises in the s
     ├── NestedTransactionError (RuntimeError) a second transaction on the thread that holds one
     └── DatabaseError (RuntimeError)          SQLite said no
         ├── BusyError, FullError, ReadOnlyError, CorruptError, NotADatabaseError,
-        └── CannotOpenError (NoSharedMemoryError), DiskError, ConstraintError, SqlError, QueryInterruptedError
+        ├── CannotOpenError (NoSharedMemoryError), DiskError, ConstraintError, SqlError, QueryInterruptedError
+        └── LimitError (FullError)            the file holds as much as it may
 """
 
 from __future__ import annotations
@@ -80,6 +81,15 @@ class FullError(DatabaseError):
     """The disk is full, or the process may write no larger file; the transaction was rolled back."""
 
     hint = "free some disk space and try again"
+
+
+class LimitError(FullError):
+    """The file holds as much as it may (`storage.max_bytes`): nothing new is taken, nothing was written."""
+
+    hint = (
+        "let the hub have what waits (spoke sync now), let go of what it has ([retention], spoke db retention),"
+        " or raise storage.max_bytes"
+    )
 
 
 class ReadOnlyError(DatabaseError):

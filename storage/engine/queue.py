@@ -170,10 +170,15 @@ class Queue:
             priority: higher ones first.
             expires: seconds after which it is not worth running any more.
             max_attempts: for this job; the queue's by default.
+
+        Raises:
+            LimitError: the file holds as much as it may. House-keeping, which makes room, is queued all the same.
+            FullError: the disk is full, or all but.
         """
         text = dumps(payload)
         attempts = self.max_attempts if max_attempts is None else max_attempts
         with self._inside(tx) as inside:
+            inside.require_room()
             return jobs.enqueue(
                 inside,
                 self.name,

@@ -11,8 +11,9 @@ import apsw
 
 from storage.engine import schema
 from storage.engine.connection import Params, Row, Value, checked, fetch_dicts, file_of
-from storage.engine.errors import ClosedError, FullError, from_apsw, translated
+from storage.engine.errors import ClosedError, FullError, LimitError, from_apsw, translated
 from storage.engine.payload import dumps
+from storage.engine.room import Limit
 from storage.engine.wake import Topic
 
 KEEP_FREE_BYTES = 1024 * 1024
@@ -26,7 +27,9 @@ class Transaction:
     thread that got it, and not after its block has ended (`ClosedError`).
     """
 
-    def __init__(self, connection: apsw.Connection, path: str, *, has_claimed_at: bool = False) -> None:
+    def __init__(
+        self, connection: apsw.Connection, path: str, *, has_claimed_at: bool = False, limit: Limit | None = None
+    ) -> None:
         self._connection = connection
         self._path = path
         self.has_claimed_at = has_claimed_at
@@ -34,6 +37,8 @@ class Transaction:
         self._touched: set[Topic] = set()
         self._depth = 0
         self._open = True
+        self.limit = limit
+        self._on_disk = False
         self._room = False
 
     @property
@@ -101,17 +106,37 @@ class Transaction:
             schema.bootstrap(self._connection)
 
     def require_room(self) -> None:
+        """Refuse something new when the file holds as much as it may, or the disk is all but full.
+
+        Looked at once a transaction, and once a savepoint, which is what a member of a group commit is, but for what
+        `Limit` leaves out: a file can be larger than its limit by what one of them writes.
+
+        Raises:
+            LimitError: the file has reached its limit.
+            FullError: as `require_disk`.
+        """
+        if self._room:
+            return
+        self.require_disk()
+        limit = self.limit
+        if limit is not None and (used := limit.reached_by(self._connection)) is not None:
+            raise LimitError(
+                f"{self._path}: holds {used:,} bytes, which is all that storage.max_bytes ({limit.max_bytes:,}) allows"
+            )
+        self._room = True
+
+    def require_disk(self) -> None:
         """Refuse an event when the disk is all but full; looked at once a transaction.
 
         Raises:
             FullError: less than `KEEP_FREE_BYTES` is free.
         """
-        if self._room:
+        if self._on_disk:
             return
         disk = os.statvfs(file_of(self._path))
         if (disk.f_bavail if os.geteuid() else disk.f_bfree) * disk.f_frsize < KEEP_FREE_BYTES:
             raise FullError(f"{self._path}: less than {KEEP_FREE_BYTES // 1024} KiB is free on the disk")
-        self._room = True
+        self._on_disk = True
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -122,6 +147,7 @@ class Transaction:
         """
         name = f"spoke_{self._depth}"
         touched = set(self._touched)
+        self._room = False
         self.execute(f"SAVEPOINT {name}")
         self._depth += 1
         try:

@@ -25,6 +25,7 @@ import apsw
 from storage.engine.connection import Durability, connect, file_of
 from storage.engine.durations import Durations
 from storage.engine.errors import ClosedError, NestedTransactionError, from_apsw, translated
+from storage.engine.room import Limit
 from storage.engine.transaction import Transaction
 from storage.engine.wake import WakeHub, Watcher
 
@@ -58,6 +59,7 @@ class Writer:
         self._path = path
         self._connection = connect(path, durability=durability, query_only=False)
         self.has_claimed_at = False
+        self.limit: Limit | None = None
         self.commits = Durations()
         self._current: Transaction | None = None
         prepare(self._connection, self._open_transaction)
@@ -117,6 +119,12 @@ class Writer:
             self._foreign = False
             self.wake.wake_all()
 
+    def allow(self, limit: Limit | None) -> None:
+        """Have a limit hold from now on, also in a transaction that is under way (a rehearsal is one, whole)."""
+        self.limit = limit
+        if self._current is not None:
+            self._current.limit = limit
+
     def begin(self) -> Transaction:
         """BEGIN; the caller holds the slot."""
         try:  # not `translated`: a context manager around every write costs more than a claim's look at the pauses
@@ -125,7 +133,7 @@ class Writer:
                 self._note_data_version()
         except apsw.Error as error:
             raise from_apsw(error, self._path) from error
-        self._current = Transaction(self._connection, self._path, has_claimed_at=self.has_claimed_at)
+        self._current = Transaction(self._connection, self._path, has_claimed_at=self.has_claimed_at, limit=self.limit)
         return self._current
 
     def _open_transaction(self) -> Transaction:

@@ -144,18 +144,18 @@ class Recorder:
                 self._append(tx, [(request_id, self._requested(registry, call, request_id))])
             if registry.is_transactional(call.operation_id):
                 outcome, event = self._run(registry, call, request_id, tx)
-                self._append(tx, [(request_id, event)])
+                self._append(tx, [(request_id, event)], despite_limit=True)
                 ended(tx, outcome)
                 return
         outcome, event = self._run(registry, call, request_id)
         with self._db.transaction() as tx:
-            self._append(tx, [(request_id, event)])
+            self._append(tx, [(request_id, event)], despite_limit=True)
             ended(tx, outcome)
 
     def lost(self, tx: Transaction, request_id: str, failure: CallFailed) -> None:
         """Record that a call of an earlier process has ended without an outcome that anybody knows."""
         event = events.failed(request_id, failure.code, failure.message, failure, None, self._clock())
-        self._append(tx, [(request_id, event)])
+        self._append(tx, [(request_id, event)], despite_limit=True)
 
     @contextmanager
     def manual(self, call: Call) -> Iterator[ManualCall]:
@@ -288,7 +288,7 @@ class Recorder:
                 request_id = self._new_id()
                 self._append(tx, [(request_id, self._requested(registry, call, request_id))])
                 outcome, event = self._run(registry, call, request_id, tx)
-                self._append(tx, [(request_id, event)])
+                self._append(tx, [(request_id, event)], despite_limit=True)
         if outcome.error is not None:
             raise outcome.error
         assert outcome.output is not None, "a call without an error has an output"
@@ -297,9 +297,9 @@ class Recorder:
     def _requested(self, registry: Registry, call: Call, request_id: str) -> str:
         return events.requested(call, request_id, self._clock(), hidden=registry.is_sensitive(call.operation_id))
 
-    def _append(self, tx: Transaction, texts: Sequence[tuple[str, str]]) -> None:
+    def _append(self, tx: Transaction, texts: Sequence[tuple[str, str]], *, despite_limit: bool = False) -> None:
         at = int(self._clock().timestamp())
-        self._db.stream(STREAM).append([(key, text, at) for key, text in texts], tx)
+        self._db.stream(STREAM).append([(key, text, at) for key, text in texts], tx, despite_limit=despite_limit)
 
     def _begin(self, tx: Transaction, texts: Sequence[tuple[str, str]]) -> None:
         self._append(tx, texts)
@@ -308,7 +308,7 @@ class Recorder:
     def _end(self, texts: Sequence[tuple[str, str]], tx: Transaction | None = None) -> None:
         if texts:
             with nullcontext(tx) if tx is not None else self._db.transaction() as inside:
-                self._append(inside, texts)
+                self._append(inside, texts, despite_limit=True)
                 running(self._db).ended(inside, "call", [request_id for request_id, _ in texts])
 
 

@@ -291,7 +291,7 @@ def _hear(tx: Transaction, peer: str, call: DurableCall | None, result: Result, 
 
 def _give_up(tx: Transaction, call: DurableCall, state: State, now_ms: int) -> None:
     abort = encode(CallAborted(request_id=call.call_id, timestamp=_iso(now_ms)))
-    append_event(tx, calls_to(call.peer), call.call_id, abort)
+    append_event(tx, calls_to(call.peer), call.call_id, abort, despite_limit=True)
     _set(tx, call, state, now_ms, None)
     tx.touch("calls", call.call_id)
 

@@ -171,11 +171,11 @@ def tell_again(tx: Transaction, peer: str, call_id: str) -> None:
     for (text,) in tx.rows(
         "SELECT result FROM link_received_calls WHERE peer = ? AND call_id = ? AND result IS NOT NULL", (peer, call_id)
     ):
-        append_event(tx, results_to(peer), call_id, str(text))
+        append_event(tx, results_to(peer), call_id, str(text), despite_limit=True)
 
 
 def _tell(tx: Transaction, call: Received, text: str) -> None:
-    append_event(tx, results_to(call.peer), call.call_id, text)
+    append_event(tx, results_to(call.peer), call.call_id, text, despite_limit=True)
 
 
 def _result(

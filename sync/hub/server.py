@@ -68,9 +68,11 @@ class Hub:
         ca_pem: str | None = None,
         allow_plain: bool = False,
         stable: Stable = "acked",
+        max_bytes: int | None = None,
         clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
     ) -> None:
-        """`ca_pem` is the CA that join tokens pin; `stable` says what spokes may forget (`sync.logs.incoming`)."""
+        """`ca_pem` is the CA that join tokens pin; `stable` says what spokes may forget (`sync.logs.incoming`);
+        `max_bytes` is what each tenant's file may hold: then its spokes are told `STORAGE_FULL`, and wait."""
         if tls is None and host not in LOOPBACK and not allow_plain:
             raise PlainTextError(f"{host} without TLS would show keys and data to the network")
         self._data_dir = data_dir
@@ -79,6 +81,7 @@ class Hub:
         self._tls = tls
         self._ca_pem = ca_pem
         self._stable = stable
+        self._max_bytes = max_bytes
         self._clock_ms = clock_ms
         self._tenants: dict[str, Database] = {}
         self._system: Database | None = None
@@ -104,6 +107,17 @@ class Hub:
     def tenants(self) -> Mapping[str, Database]:
         """The tenant files that are open."""
         return self._tenants
+
+    @property
+    def max_bytes(self) -> int | None:
+        """How much each tenant's file may hold; a change holds at once."""
+        return self._max_bytes
+
+    @max_bytes.setter
+    def max_bytes(self, value: int | None) -> None:
+        self._max_bytes = value
+        for db in self._tenants.values():
+            db.max_bytes = value
 
     @property
     def present(self) -> Mapping[str, Presence]:
@@ -239,6 +253,7 @@ class Hub:
             db = self._tenants.get(slug)
             if db is None:
                 db = self._tenants[slug] = await asyncio.to_thread(_open_tenant, file_of(self._data_dir, slug))
+                db.max_bytes = self._max_bytes
                 self.on_tenant(slug, db)
         return db
 

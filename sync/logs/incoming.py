@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from storage.engine import Database, Snapshot, Transaction
+from sync.durable.topics import RESULTS
 from sync.link import receiver as core
 from sync.link.chain import STUB, Cursor, LogEvent, extend, receive
 from sync.link.frames import MAX_BATCH_EVENTS, TARGET_BATCH_BYTES, Head, Reached, Window, pack, unpack
@@ -229,7 +230,9 @@ class IncomingLogs:
         now = self._clock_ms()
         if good:
             self._db.stream(self._topic_of(name)).append(
-                [(event.key, event.payload, event.created_at) for event in good], tx
+                [(event.key, event.payload, event.created_at) for event in good],
+                tx,
+                despite_limit=name == RESULTS,  # ends of calls that this end has made
             )
             tx.touch("received", name)
             # AUTOINCREMENT under the write lock: the rows of one statement have consecutive offsets.

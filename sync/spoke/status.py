@@ -28,6 +28,8 @@ NUDGE = "link:now"
 """Channel: whoever waits to dial again tries at once."""
 AGAIN = "link:again"
 """Channel: whoever has a session ends it and begins another one, which compares positions anew."""
+SAMPLED = 100
+
 CHANNELS = (PAUSED, NUDGE, AGAIN)
 """What the uplink hears of."""
 
@@ -48,6 +50,10 @@ class StreamStatus:
     generation: int = 1
     refused: int = 0
     gaps: int = 0
+    unsent_bytes: int = 0
+    """Of keys and payloads; estimated from the oldest and the newest `SAMPLED` where there are more."""
+    unsent_since_ms: int | None = None
+    """When the oldest event that the hub does not have came into the log; None when it has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,17 @@ class LinkStatus:
     def unsent(self) -> int:
         """Events that the hub does not have on disk yet."""
         return sum(stream.unsent for stream in self.streams)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much they hold, estimated (`StreamStatus.unsent_bytes`)."""
+        return sum(stream.unsent_bytes for stream in self.streams)
+
+    @property
+    def unsent_since_ms(self) -> int | None:
+        """When the oldest of them came into the log."""
+        since = (stream.unsent_since_ms for stream in self.streams)
+        return min((at for at in since if at is not None), default=None)
 
 
 def read_status(snapshot: Snapshot) -> LinkStatus:
@@ -167,16 +184,25 @@ def _stream(snapshot: Snapshot, topic: str, hub_id: str | None) -> StreamStatus:
         "SELECT max(number), count(*) FILTER (WHERE reason = 'gap') FROM link_generations WHERE topic = ?", (topic,)
     )
     ((refused,),) = snapshot.rows("SELECT count(*) FROM link_refusals WHERE topic = ?", (topic,))
-    return StreamStatus(topic, last or offset, offset, unsent, at, generation or 1, refused, gaps)
+    held, since_ms = _weigh(snapshot, topic, offset, unsent)
+    return StreamStatus(topic, last or offset, offset, unsent, at, generation or 1, refused, gaps, held, since_ms)
 
 
-def unsent_since(snapshot: Snapshot, stream: StreamStatus) -> int | None:
-    """When the oldest event that the hub does not have came into the log (unix seconds); None when it has all."""
-    rows = snapshot.rows(
-        "SELECT created_at FROM _honker_stream WHERE topic = ? AND offset > ? ORDER BY offset LIMIT 1",
-        (stream.topic, stream.acked_offset),
-    )
-    return int(rows[0][0]) if rows else None
+def _weigh(snapshot: Snapshot, topic: str, offset: int, unsent: int) -> tuple[int, int | None]:
+    """How many bytes the events behind an offset hold, about, and when the first of them came (unix ms).
+
+    Looks at `SAMPLED` at each end, and at no payload that lies on pages of its own: millions may wait.
+    """
+    if not unsent:
+        return 0, None
+    sample: list[Row] = []
+    for order, number in (("ASC", SAMPLED), ("DESC", min(SAMPLED, max(0, unsent - SAMPLED)))):
+        sample += snapshot.rows(
+            "SELECT octet_length(payload) + coalesce(octet_length(key), 0), created_at FROM _honker_stream"
+            f" WHERE topic = ? AND offset > ? ORDER BY offset {order} LIMIT ?",
+            (topic, offset, number),
+        )
+    return round(sum(row[0] for row in sample) * unsent / len(sample)), int(sample[0][1]) * 1000
 
 
 def note_refusal(tx: Transaction, topic: str, offset: int, code: str, detail: str, at_ms: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from storage.engine import Database, FullError, Transaction
+from storage.engine import Database, FullError, Transaction, used_bytes
 from storage.tenants import node_id, open_tenant_database
 from sync.link import receiver
 from sync.logs.incoming import IncomingLogs
 from sync.peer import conversation
-from tests.faults.ledger import FULL, judge
+from tests.faults.ledger import FULL, STREAM, digest, judge
 from tests.faults.machines import LIMIT_S, Machines, Spoke, until
 from tests.sync.hub.test_link import publish
 from tests.sync.rig import make_key, running_hub, running_uplink, status_when, waited
@@ -123,6 +124,71 @@ def test_f09_a_new_session_begins_on_a_full_disk(machines: Machines) -> None:
         machines.start_hub()
         until(lambda: machines.stored() >= backlog, process)
         assert arrived_of(spoke, machines) == backlog
+
+
+LIMIT = 16 * 1024 * 1024
+LIMITED = {"SPOKE_STORAGE__MAX_BYTES": str(LIMIT), "SPOKE_RETENTION__MAX_EVENTS": "10"}
+
+
+def drop(spoke: Spoke, number: int, size: int) -> None:
+    """Put events into the drop folder, and into the ledger: they are there, whoever takes them when."""
+    inbox = spoke.folder / "inbox"
+    inbox.mkdir(exist_ok=True)
+    texts = [json.dumps({"tag": "drop", "n": n, "pad": "x" * size}) for n in range(1, number + 1)]
+    with (inbox / "new").open("w") as file:
+        file.writelines(f'{{"topic":"{STREAM}","payload":{text}}}\n' for text in texts)
+    (inbox / "new").rename(inbox / "events.ndjson")
+    with spoke.ledger.open("a") as ledger:
+        ledger.writelines(f"drop {n} {digest(text)}\n" for n, text in enumerate(texts, 1))
+
+
+def test_f09_a_file_at_its_limit_refuses_what_is_new_and_goes_on_with_room(machines: Machines) -> None:
+    """`storage.max_bytes`: full while the hub is away; sent when it is back; with retention there is room again."""
+
+    def said(*arguments: str) -> tuple[int, str]:
+        process, spoken = machines.start(spoke.folder, *arguments, environment={**spoke.environment(), **LIMITED})
+        return process.wait(LIMIT_S), spoken.read_text()
+
+    def holds() -> int:
+        with spoke.opened() as db, db.snapshot() as snapshot:
+            return used_bytes(snapshot)
+
+    hub = machines.start_hub()
+    spoke = machines.spoke()
+    process = spoke.start(more=LIMITED)
+    spoke.write(1)
+    spoke.wait_synced(process)
+    machines.kill(hub)
+    drop(spoke, 1_200, 20_000)
+    until(lambda: holds() >= LIMIT, process)
+
+    marker = machines.folder / "marker"
+    code, text = said("record", "--", "touch", str(marker))
+    assert (code, marker.exists()) == (74, False), "refused before it began"
+    assert "storage.max_bytes" in text
+    assert "spoke db retention" in text
+    code, text = said("health", "storage")
+    assert (code, text.startswith("SPOKE STORAGE CRITICAL")) == (2, True)
+    code, text = said("sync", "status", "--json")
+    status = json.loads(text)
+    assert (code, status["storage"]["policy"], status["storage"]["level"]) == (0, "block", "critical")
+    assert LIMIT * 0.8 < status["unsentBytes"] < LIMIT * 1.5
+    assert said("sync", "pause")[0] == said("sync", "resume")[0] == 0, "what is no event of its own goes on"
+    assert machines.stored() == 1
+
+    machines.start_hub()
+    spoke.wait_synced(process)
+    assert 1 < machines.stored() < 1_200
+    assert said("record", "--", "touch", str(marker))[0] == 74, "what the hub has still lies here"
+    until(lambda: said("db", "retention")[0] == 0 and holds() < LIMIT, process)
+    assert said("record", "--", "touch", str(marker))[0] == 0
+    assert marker.exists()
+    until(lambda: machines.stored() == 1_201, process)
+    spoke.wait_synced(process)
+    with spoke.opened() as ours, machines.hub_file() as theirs:
+        verdict = judge(spoke.ledger, ours, theirs)
+    assert verdict.good, verdict
+    assert verdict.ok == 1_201
 
 
 def test_f10_a_full_hub_is_said_and_recovers_by_itself(machines: Machines) -> None:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from app.cli.run_cli import run
 from app.services.local_client import NoDaemonError, ask_health
-from app.views.health import Health, Lag, State, sync, worst
+from app.views.health import Health, Lag, State, storage, sync, worst
+from app.views.room import Room
 from storage.engine.stream import append_event
 from storage.process_lock import ProcessLock
 from storage.tenants import open_tenant_database
@@ -54,7 +55,42 @@ def link(state: Any, unsent: int = 0, **more: Any) -> LinkStatus:
     ],
 )
 def test_every_state_of_the_link(status: LinkStatus, since: int | None, running: bool, state: State) -> None:
-    assert sync(status, since, 1_000, LAG, running=running).state is state
+    waiting = replace(status.streams[0], unsent_since_ms=None if since is None else since * 1000)
+    assert sync(replace(status, streams=(waiting,)), 1_000, LAG, running=running).state is state
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "state"),
+    [
+        (10**12, None, State.OK),
+        (79, 100, State.OK),
+        (80, 100, State.WARNING),
+        (99, 100, State.WARNING),
+        (100, 100, State.CRITICAL),
+        (180, 100, State.CRITICAL),
+    ],
+)
+def test_how_full_the_file_is(used: int, limit: int | None, state: State) -> None:
+    found = storage(Room(used, limit))
+    assert found.state is state
+    assert found.figures == (f"used={used}B" if limit is None else f"used={used}B;80;100;0",)
+    assert (": " in found.text) == (state is not State.OK), "what it means"
+
+
+def test_the_limit_of_the_configuration_counts(spoke: Spoke, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    db = open_tenant_database(tmp_path / "data" / "tenant-local.db")
+    db.stream("s").publish("x" * 15_000_000)
+    db.close()
+    assert " MB, no limit but the disk | used=" in spoke("storage")[1]
+    (tmp_path / "spoke.toml").write_text("[storage]\nmax_bytes = 16_777_216\n")
+    code, out, _ = spoke("storage", "--json")
+    assert (code, json.loads(out)["state"]) == (State.WARNING, "WARNING")
+    assert "policy block" in out
+    (tmp_path / "spoke.toml").write_text("[storage]\nmax_bytes = 5\n")
+    code, _, err = spoke("storage")
+    assert code == 78
+    assert "16777216" in err
 
 
 @given(st.text(), st.sampled_from(State))
@@ -125,7 +161,8 @@ def test_without_anything(spoke: Spoke, tmp_path: Path) -> None:
     code, out, err = spoke()
     assert (code, err, out.count("\n")) == (State.CRITICAL, "", 1)
     assert out.startswith("SPOKE HEALTH CRITICAL - ready: nothing runs on ")
-    assert spoke("sync", "--hub")[0] == 2
+    assert spoke("storage")[0] == State.UNKNOWN
+    assert spoke("sync", "--hub")[0] == spoke("storage", "--hub")[0] == 2
     assert spoke("--hub")[1].startswith("SPOKE HEALTH CRITICAL - ready: no hub runs on ")
     assert list(tmp_path.iterdir()) == [], "looking makes nothing"
 

@@ -10,6 +10,7 @@ from app.config import ConfigError, read, save_hub
 from app.config.keys import key_problems
 from app.config.layers import unknown_variables
 from app.paths import Paths
+from app.storage_limit import configured_limit
 
 
 @pytest.fixture
@@ -148,3 +149,45 @@ def test_keys_of_the_terminal_ui_that_meet() -> None:
     both = [name for name, _ in key_problems({"graph.fold": "x", "app.quit": "x"}, defaults)]
     assert both == ["graph.fold", "app.quit"]
     assert not list(key_problems({"app.quit": "Q", "graph.fold": "q"}, defaults)), "its key was given away"
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "flags", "limit"),
+    [
+        (None, {}, (), None),
+        ("[hub]\nulr = 7\n", {}, (), None),
+        ("# storage\n[storage]\n#max_bytes = 3\n", {}, (), None),
+        ("[storage]\nmax_bytes = 20_000_000\n", {}, (), 20_000_000),
+        ("storage.max_bytes = 16_777_216\n", {}, (), 16_777_216),
+        ("[storage]\nmax_bytes = 20_000_000\n", {"SPOKE_STORAGE__MAX_BYTES": "30000000"}, (), 30_000_000),
+        ("[storage]\nmax_bytes = 20_000_000\n", {"spoke_storage": '{"max_bytes": 30000000}'}, (), 30_000_000),
+        (None, {"SPOKE_STORAGE__MAX_BYTES": "30000000"}, ("storage.max_bytes=40000000",), 40_000_000),
+        ('[storage]\nmax_bytes = "20000000"\n', {}, (), 20_000_000),
+    ],
+)
+def test_the_limit_alone_is_what_the_whole_says(
+    paths: Paths, text: str | None, environment: dict[str, str], flags: tuple[str, ...], limit: int | None
+) -> None:
+    if text is not None:
+        paths.config_file.write_text(text)
+    assert configured_limit(paths, flags, environment) == limit
+    if text is None or "ulr" not in text:  # of what else is wrong a command that needs no more does not hear
+        assert read(paths, flags, environment).settings.storage.max_bytes == limit
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("[storage]\nmax_bytes = 16_777_215\n", "storage.max_bytes: input should be greater than or equal to 16777216"),
+        ("[storage]\nmax_bytes = 2e7.5\n", "spoke.toml:2"),
+        ("[storage]\nmax_bytes = true\n", "storage.max_bytes"),
+        ("storage = 7\n", "storage"),
+        ("[storage]\nmax_byte = 20_000_000\nmax_bytes = 1\n", "did you mean max_bytes?"),
+        ('[storage]\npolicy = "drop-oldest"\nmax_bytes = 1\n', "storage.policy: unknown key"),
+    ],
+)
+def test_a_limit_that_is_none_is_an_error_with_its_place(paths: Paths, text: str, word: str) -> None:
+    paths.config_file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        configured_limit(paths, (), {})
+    assert word in str(caught.value)

@@ -13,6 +13,7 @@ from app.checking import check_database
 from app.doctor import files
 from app.doctor.finding import Finding, finding_lines, summary
 from app.paths import Paths
+from app.views.room import Room
 from storage.tenants import open_tenant_database
 
 MOUNTS = """\
@@ -53,6 +54,13 @@ def test_a_machine_without_proc() -> None:
 @given(st.text())
 def test_any_text_can_be_read_as_mounts(text: str) -> None:
     files.mounts(text)
+
+
+@pytest.mark.parametrize(("used", "level"), [(79, "ok"), (80, "warning"), (100, "problem"), (120, "problem")])
+def test_the_limit_of_a_file(used: int, level: str) -> None:
+    found = files.limit("tenant-local.db", Room(used, 100))
+    assert (found.level, "policy block" in found.what) == (level, True)
+    assert bool(found.fix) == bool(found.why) == (level != "ok")
 
 
 @pytest.mark.parametrize(("free", "level"), [(63, "problem"), (65, "warning"), (999, "warning"), (1_001, "ok")])

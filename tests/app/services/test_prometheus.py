@@ -120,6 +120,7 @@ def test_a_node(tenant: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     tenant.stream(evil).publish({})
     tenant.queue(evil).enqueue({})
     tenant.queue(evil).pause()
+    tenant.max_bytes = 50_000_000
     with tenant.transaction() as tx:
         write_status(tx, state="offline", at_ms=1, hub_url="wss://h", hub_id="h")
         append_event(tx, "session-events", None, "{}")
@@ -133,6 +134,9 @@ def test_a_node(tenant: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert samples["spoke_calls_total", 'operation="fs.list",outcome="failed"'] >= 1
     assert not any("no.such" in labels for _, labels in samples), "what anybody may ask for is not counted by name"
     assert 70 <= samples["spoke_link_unsent_seconds", 'topic="session-events"'] < 600
+    assert samples["spoke_link_unsent_bytes", 'topic="session-events"'] == 2
+    assert samples["spoke_storage_max_bytes", 'policy="block"'] == 50_000_000
+    assert 0 < samples["spoke_storage_used_bytes", ""] <= samples["spoke_database_bytes", ""]
     assert samples["spoke_commit_seconds_count", ""] > 3
     assert samples["spoke_link_state", 'state="offline"'] == 1
     assert any(name == "spoke_queue_jobs" for name, _ in samples)
@@ -144,7 +148,7 @@ def test_a_node(tenant: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_hub_answers_on_its_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub, stop, ready = Hub(tmp_path, port=0), asyncio.Event(), asyncio.Event()
+    hub, stop, ready = Hub(tmp_path, port=0, max_bytes=50_000_000), asyncio.Event(), asyncio.Event()
     ports: list[int] = []
     monkeypatch.setattr(loopback.log, "info", lambda _, *args: ports.append(args[0]))
     running = asyncio.create_task(run_hub(hub, tmp_path, stop, lambda _: ready.set(), health_port=0))
@@ -163,6 +167,9 @@ async def test_a_hub_answers_on_its_port(tmp_path: Path, monkeypatch: pytest.Mon
         assert samples["spoke_hub_sessions", 'tenant="acme"'] == 0
         assert samples["spoke_hub_database_bytes", 'database="system"'] > 0
         assert samples["spoke_hub_database_bytes", 'database="tenant-acme"'] > 0
+        assert samples["spoke_hub_storage_max_bytes", 'database="tenant-acme",policy="block"'] == 50_000_000
+        assert samples["spoke_hub_storage_used_bytes", 'database="system"'] > 0
+        assert ("spoke_hub_storage_max_bytes", 'database="system",policy="block"') not in samples
         assert samples["spoke_service_up", 'service="acme.queues"'] == 1
         stop.set()
         await running

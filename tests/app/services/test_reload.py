@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from app.config import Settings, load, read
 from app.logs import Logging
 from app.paths import Paths
 from app.services.reload import Reloading, differences, run_reloading
+from app.storage_limit import obey
 
 LIMIT_S = 60
 
@@ -68,6 +70,10 @@ async def test_services_that_fail_are_an_error_of_the_whole(tmp_path: Path) -> N
             await run_reloading(Reloading(paths, load(paths)), asyncio.Event(), run)
 
 
+class Limited:
+    max_bytes: int | None = None
+
+
 async def test_hangup_reads_it_again_and_the_log_says_which_keys_and_where(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,10 +87,15 @@ async def test_hangup_reads_it_again_and_the_log_says_which_keys_and_where(
     asked, stop = asyncio.Event(), asyncio.Event()
     logged: list[Logging] = []
     flags = ("api.port=7",)
-    reloading = Reloading(paths, load(paths, flags), flags=flags, asked=asked, on_log=logged.append)
+    limited = Limited()
+    reloading = Reloading(
+        paths, load(paths, flags), flags=flags, asked=asked, on_log=logged.append, on_change=partial(obey, limited)
+    )
     with caplog.at_level("INFO", logger="spoke.config"):
         async with asyncio.timeout(LIMIT_S):
-            paths.config_file.write_text('[log]\nlevel = "debug"\n[ui]\nmouse = false\n')
+            paths.config_file.write_text(
+                '[log]\nlevel = "debug"\n[ui]\nmouse = false\n[storage]\nmax_bytes = 20_000_000\n'
+            )
             waiting = asyncio.create_task(reloading.changed(stop))
             asked.set()
             while not logged:
@@ -93,7 +104,8 @@ async def test_hangup_reads_it_again_and_the_log_says_which_keys_and_where(
             asked.set()
             while "unknown key" not in caplog.text:
                 await asyncio.sleep(0.001)
-            assert not waiting.done(), "neither the log nor the terminal UI nor a wrong file is what services go by"
+            assert not waiting.done(), "log, terminal UI, limit, a wrong file: none of it is what services go by"
+            assert limited.max_bytes == 20_000_000
             paths.config_file.write_text('[hub]\napi_key = "alk_planted"\n')
             asked.set()
             assert await waiting

@@ -80,6 +80,7 @@ def keep(db: Database, paths: Paths) -> None:
 def link_up(db: Database, **more: Any) -> None:
     """A node that has a hub, which could not read one event."""
     with db.transaction() as tx:
+        tx.execute("UPDATE _honker_stream SET created_at = ?", (NOW_MS // 1_000 - 240,))  # the age of the outbox
         write_status(tx, at_ms=NOW_MS - 65_000, hub_url="wss://hub.example:7710", hub_id="h", **more)
         tx.execute(
             "INSERT INTO link_generations (topic, gen_id, number, parent, base, sealed_at, seen, reason, created_at)"

@@ -14,7 +14,8 @@ from app.services.operating import Operating
 from app.tui.app import SpokeApp
 from app.tui.places import PLACES
 from app.tui.view import View
-from storage.engine import CorruptError, Database
+from app.views.room import Room
+from storage.engine import CorruptError, Database, Snapshot
 from storage.tenants import open_system_database, open_tenant_database
 from sync.spoke.status import write_status
 from tests.app.tui.conftest import NOW_MS, app_on, check_golden, frame, settle, until
@@ -135,6 +136,7 @@ async def test_loading(
 async def test_offline(filled: Database, hub_dir: Path, place: str, size: tuple[int, int]) -> None:
     """The link is down: the first line says so in words, and everything else is there."""
     with filled.transaction() as tx:
+        tx.execute("UPDATE _honker_stream SET created_at = ?", (NOW_MS // 1_000 - 240,))  # the age of the outbox
         write_status(
             tx,
             state="offline",
@@ -154,6 +156,29 @@ async def test_offline(filled: Database, hub_dir: Path, place: str, size: tuple[
         assert "○ OFFLINE" in frame(app).splitlines()[0]
         if place == "overview":
             check_golden(app, golden("offline", place, size))
+
+
+@pytest.mark.parametrize("place", ["overview", "sync"])
+@pytest.mark.parametrize(("state", "used"), [("nearly-full", 17_000_000), ("full", 20_500_000)])
+async def test_a_file_near_its_limit(
+    filled: Database, hub_dir: Path, monkeypatch: pytest.MonkeyPatch, place: str, state: str, used: int
+) -> None:
+    """How full it is, with the policy; from 80 % on what that means, and what to do."""
+
+    def room(_: Snapshot, max_bytes: int | None) -> Room:
+        assert max_bytes == filled.max_bytes, "the limit that the engine holds"
+        return Room(used, max_bytes)
+
+    monkeypatch.setattr("app.views.overview.read_room", room)
+    monkeypatch.setattr("app.views.sync.read_room", room)
+    filled.max_bytes = 20_000_000
+    app = app_with(filled, hub_dir, daemon_running=lambda: True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        app.action_go(place)
+        await settle(pilot)
+        check_golden(app, golden(state, place, (80, 24)))
+    filled.max_bytes = None
 
 
 @pytest.mark.parametrize("size", [(59, 24), (80, 14), (40, 10), (20, 5)], ids=lambda size: f"{size[0]}x{size[1]}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.views.link import ASCII_GLYPHS, GLYPHS, link_details, link_line
+from app.views.link import ASCII_GLYPHS, GLYPHS, link_details, link_line, outbox_lines
 from app.views.metrics import read_metrics
 from storage.engine import Database
 from sync.spoke.status import STATES, LinkStatus, State, StreamStatus, pause, read_status, resume, write_status
@@ -90,3 +90,21 @@ def test_a_link_that_nobody_runs_is_stopped_and_may_be_paused(tenant: Database) 
         assert not resume(tx)
     with tenant.snapshot() as snapshot:
         assert "Start it: spoke run" in "\n".join(link_details(read_status(snapshot), 0, running=False))
+
+
+def test_the_outbox_is_weighed_by_a_sample_and_its_oldest_is_told(tenant: Database) -> None:
+    with tenant.transaction() as tx:
+        write_status(tx, state="offline", at_ms=1, hub_url="wss://hub.example", hub_id="h")
+        tenant.stream("call-protocol").append([("key", '"' + "é" * 10 + '"', 60)], tx)
+    with tenant.snapshot() as snapshot:
+        few = read_status(snapshot)
+    assert (few.unsent, few.unsent_bytes, few.unsent_since_ms) == (1, 25, 60_000)
+    assert outbox_lines(few, 120_000) == ["outbox     1 event, about 25 B, the oldest 1 min ago"]
+    with tenant.transaction() as tx:
+        tenant.stream("call-protocol").append([(None, "1" * 100, 70)] * 5_000, tx)
+    with tenant.snapshot() as snapshot:
+        many = read_status(snapshot)
+    assert 0.95 < many.unsent_bytes / (25 + 5_000 * 100) < 1.05
+    assert "outbox     5 001 events, about " in "\n".join(link_details(many, 120_000, running=True))
+    assert not outbox_lines(replace(many, streams=()), 0)
+    assert not outbox_lines(replace(many, state="unpaired"), 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import storage.engine as engine
-from storage.engine import Database, Snapshot, SqlError, Transaction
+from storage.engine import Database, LimitError, Snapshot, SqlError, Transaction
 from storage.engine.rehearsal import Rehearsal, rehearse
 from storage.migrations import OlderFileError
 from storage.tenants import node_id, open_tenant_database, rehearse_database
@@ -100,3 +100,13 @@ def test_a_node_keeps_who_it_is_and_an_older_file_its_version(tmp_path: Path) ->
     with pytest.raises(OlderFileError, match="version 1"):
         rehearse_database(file)
     assert engine.open(file).query("PRAGMA user_version") == [{"user_version": 1}]
+
+
+def test_a_file_at_its_limit_refuses_what_the_real_thing_would(file: Path) -> None:
+    db = rehearse(file)
+    db.max_bytes = 1
+    with pytest.raises(LimitError):
+        db.stream("s").publish(1)
+    db.max_bytes = None
+    db.stream("s").publish(1)
+    db.close()
