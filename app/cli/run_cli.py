@@ -65,7 +65,16 @@ def _explain(error: Exception) -> int:
         return ExitCode.BUG
     message, hint, code = known
     _complain(message, hint)
+    _drop_what_cannot_be_written()
     return code
+
+
+def _drop_what_cannot_be_written() -> None:
+    """What stdout still holds after it could not be written (a full disk): Python would try again, and exit 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str, hint: str) -> None:

@@ -66,6 +66,12 @@ class PlainTextError(LinkError):
     hint = "use wss://, or set hub.allow_plain when you know what you do"
 
 
+class PlainHubError(PlainTextError):
+    """A hub would listen without TLS where others can reach it."""
+
+    hint = "make a certificate: spoke hub init --name NAME; or set hub.allow_plain when you know what you do"
+
+
 class GapError(LinkError):
     """Events are missing between what the hub has and what came."""
 
