@@ -142,8 +142,8 @@ class Demo:
     ) -> list[int]:
         """Kill a process when SHARE_AT_KILL of what the hub has not got yet is there; returns what it had at each kill.
 
-        Looking takes time, on a busy machine longer than the rest takes to arrive. Then there was no middle: more is
-        recorded while the process is dead, and it is done again.
+        Looking takes time, on a busy machine longer than the rest takes to arrive. Then there was no middle: twice
+        as much is recorded while the process is dead, and it is done again.
 
         Raises:
             DemoFailedError: it was too late each time.
@@ -157,7 +157,8 @@ class Demo:
             self._note(f"{name} killed with at least {kills[-1]:,} of {total:,} events on the hub")
             if kills[-1] < total:
                 return kills
-            self._note("that was too late, all had arrived: more is recorded, and it is done again")
+            self._note("that was too late, all had arrived: twice as much is recorded, and it is done again")
+            self._calls *= 2
             self._record_backlog()
             process = start()
         raise DemoFailedError(f"{TRIES} times all had arrived before the {name} was killed; is the machine very busy?")

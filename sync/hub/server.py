@@ -31,7 +31,7 @@ from sync.hub import enrol
 from sync.hub.keys import Principal, authenticate
 from sync.hub.session import Peer, Presence, Reception, hub_id_of, still_welcome
 from sync.link import enrolment
-from sync.link.errors import LOOPBACK, LinkError, OverloadedError, PlainHubError, UnauthorizedError
+from sync.link.errors import LOOPBACK, LinkError, OverloadedError, PlainTextError, UnauthorizedError
 from sync.link.frames import MAX_FIRST_FRAME_BYTES, SUBPROTOCOL, Call, Failure, encode
 from sync.link.rate import Gate, Rate
 from sync.logs.incoming import Stable
@@ -72,7 +72,7 @@ class Hub:
     ) -> None:
         """`ca_pem` is the CA that join tokens pin; `stable` says what spokes may forget (`sync.logs.incoming`)."""
         if tls is None and host not in LOOPBACK and not allow_plain:
-            raise PlainHubError(f"{host} without TLS would show keys and data to the network")
+            raise PlainTextError(f"{host} without TLS would show keys and data to the network")
         self._data_dir = data_dir
         self._host = host
         self._port = port
