@@ -72,9 +72,9 @@ class Demo:
         self._record_backlog()
         self._step("3. A hub starts; this node gets a key and joins.")
         key = self._spoke("hub", "key", "create", "edge-demo", hub=True).stdout.strip()
-        hub, url = self._start_hub(0)
-        self._spoke("join", url, "--key-file", "-", stdin=key)
         try:
+            hub, url = self._start_hub(0)
+            self._spoke("join", url, "--key-file", "-", stdin=key)
             sync_s, share = self._sync_through_kills(hub, url)
         finally:
             self._stop_everything()
@@ -306,12 +306,28 @@ def _in_words(topic: str, result: Comparison) -> str:
     )
 
 
+@contextmanager
+def _unwound_by_signals() -> Iterator[None]:
+    """Let SIGTERM and a terminal that is closed end the block as ^C does: the processes in it would outlive us."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def run(backlog_calls: int, folder: Path | None, say: Callable[[str], None]) -> bool:
-    """Run the demonstration in `folder` (kept), or in a temporary one (removed)."""
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise DemoFailedError(f"{folder} is not empty")
-        return Demo(folder, backlog_calls, say).run()
-    with tempfile.TemporaryDirectory(prefix="spoke-demo-") as made:
-        return Demo(Path(made), backlog_calls, say).run()
+    """Run the demonstration in `folder` (kept), or in a temporary one (removed). Nothing goes on running after it."""
+    with _unwound_by_signals():
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise DemoFailedError(f"{folder} is not empty")
+            return Demo(folder, backlog_calls, say).run()
+        with tempfile.TemporaryDirectory(prefix="spoke-demo-") as made:
+            return Demo(Path(made), backlog_calls, say).run()

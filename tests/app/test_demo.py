@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,3 +75,38 @@ def test_it_gives_up(tmp_path: Path, local: Database) -> None:
     process = demo.start()
     with pytest.raises(DemoFailedError, match="very busy"):
         demo._kill_in_the_middle(local, "hub", process, lambda: process)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of what runs with its files below a folder."""
+    found = []
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):
+            if process.name.isdigit() and str(folder).encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text())
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_no_process_and_no_file(tmp_path: Path, number: signal.Signals) -> None:
+    temporary, told = tmp_path / "temporary", tmp_path / "told"
+    temporary.mkdir()
+    with told.open("w") as file:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "app", "demo", "--calls", "1000"],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(temporary)},
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        until = time.monotonic() + 200
+        while "hub: ws://" not in told.read_text() and demo.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        demo.send_signal(number)
+        assert demo.wait(100) == (130 if number == signal.SIGINT else 128 + number), told.read_text()
+    finally:
+        demo.kill()
+    assert list(temporary.iterdir()) == []
+    while (left := processes_of(temporary)) and time.monotonic() < until:
+        time.sleep(0.05)  # a command that it ran, such as `join`, ends by itself
+    assert left == []
