@@ -12,6 +12,12 @@ TENANT = "local"
 """The tenant of a spoke until it joins a hub that gives it another."""
 
 
+class NoHomeError(Exception):
+    """There is no folder to keep files in."""
+
+    hint = "set HOME, or SPOKE_DATA_DIR and SPOKE_CONFIG"
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
     """The folders and files of one node."""
@@ -113,15 +119,21 @@ def resolve(data_dir: Path | None = None, config_file: Path | None = None) -> Pa
     """Return the paths: the argument, else SPOKE_DATA_DIR / SPOKE_CONFIG, else the platform's place.
 
     root keeps its data in /var/lib/spoke and its configuration in /etc/spoke; everybody else in the XDG folders.
+
+    Raises:
+        NoHomeError: nobody says where this account's folders are.
     """
     root = os.geteuid() == 0
     data = data_dir or _env("SPOKE_DATA_DIR")
     config = config_file or _env("SPOKE_CONFIG")
-    if data is None:
-        data = Path("/var/lib/spoke") if root else Path(platformdirs.user_data_dir("spoke"))
-    if config is None:
-        folder = Path("/etc/spoke") if root else Path(platformdirs.user_config_dir("spoke"))
-        config = folder / "spoke.toml"
+    try:
+        if data is None:
+            data = Path("/var/lib/spoke") if root else Path(platformdirs.user_data_dir("spoke"))
+        if config is None:
+            folder = Path("/etc/spoke") if root else Path(platformdirs.user_config_dir("spoke"))
+            config = folder / "spoke.toml"
+    except RuntimeError as error:  # no HOME, and an account that the system does not know: a container's
+        raise NoHomeError("HOME is not set, and this account has no home folder") from error
     return Paths(data.absolute(), config.absolute())
 
 

@@ -8,6 +8,7 @@ where an index that is whole tells how many rows there were.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -69,11 +70,12 @@ def salvage(
 
     Raises:
         SalvageError: not even the list of its tables can be read.
-        CannotOpenError: there is no such file, or `out` exists.
+        FileNotFoundError: there is no such file.
+        CannotOpenError: `out` exists.
         FullError: there is no room.
     """
     if not damaged.is_file():
-        raise CannotOpenError(f"{damaged}: there is no such file")
+        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(damaged))
     if out.exists():
         raise CannotOpenError(f"{out}: there is something already")
     with said_full(out), tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:

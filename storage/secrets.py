@@ -27,6 +27,12 @@ QUEUE = "secret-rotation"
 BATCH = 20
 
 
+class NoSuchSecretError(NotFoundError):
+    """There is no secret of that name."""
+
+    hint = "`spoke secret list` shows those that there are"
+
+
 class SecretExpiredError(NotFoundError):
     """The secret is past its date."""
 
@@ -74,17 +80,27 @@ def set_secret(
     )
 
 
+def check_there(tx: Transaction, name: str) -> None:
+    """Whether a secret is kept; no key is needed to know.
+
+    Raises:
+        NoSuchSecretError: there is none.
+    """
+    if not tx.rows("SELECT 1 FROM nodes WHERE graph_id = ? AND key = ?", (GRAPH, name)):
+        raise NoSuchSecretError(f"no secret {name!r}")
+
+
 def get_secret(tx: Transaction, keyring: Keyring, name: str, now: datetime) -> str:
     """Return a secret's value, and note when it was used.
 
     Raises:
-        NotFoundError: there is none.
+        NoSuchSecretError: there is none.
         SecretExpiredError: it is past its date.
         DecryptionError, MissingKeyError: the keyring does not open it.
     """
     rows = tx.rows("SELECT attributes FROM nodes WHERE graph_id = ? AND key = ?", (GRAPH, name))
     if not rows:
-        raise NotFoundError(f"no secret {name!r}")
+        raise NoSuchSecretError(f"no secret {name!r}")
     attributes = json.loads(rows[0][0])
     expires = attributes.get("expiresAt")
     if expires is not None and datetime.fromisoformat(expires).astimezone(UTC) <= now:
@@ -112,10 +128,9 @@ def delete_secret(tx: Transaction, name: str) -> None:
     """Forget a secret.
 
     Raises:
-        NotFoundError: there is none.
+        NoSuchSecretError: there is none.
     """
-    if not tx.rows("SELECT 1 FROM nodes WHERE graph_id = ? AND key = ?", (GRAPH, name)):
-        raise NotFoundError(f"no secret {name!r}")
+    check_there(tx, name)
     delete_node(tx, GRAPH, name)
 
 

@@ -134,6 +134,10 @@ def cli(ctx: click.Context, data_dir: Path | None, config: Path | None, flags: t
     from app.cli.context import Context
 
     ctx.obj = Context(data_dir, config, flags)
+    if flags and ctx.invoked_subcommand != "config":  # which lists them; others may not read the configuration
+        from app.config import refuse_flags
+
+        refuse_flags(ctx.obj.paths, flags)
     if ctx.invoked_subcommand is None:
         import sys
 

@@ -10,7 +10,7 @@ import click
 from app import __version__
 from app.audit import audit_before
 from app.cli.context import Context, Progress, as_wanted, json_option, now, print_json, say
-from app.views.text import count, of, size
+from app.views.text import of, size
 from app.views.times import told
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _told(made: Made) -> list[str]:
         " verified by reading it back"
     ]
     for name, grown in made.grown.items():
-        new = f"{count(grown.events)} new events, {size(grown.bytes)}"
+        new = f"{of(grown.events, 'new event')}, {size(grown.bytes)}"
         lines.append(f"{name}: {new} since the backup {told(grown.since_ms, made.manifest.created_ms, as_wanted())}")
     if made.left_out:
         lines.append(f"not in it, as they hold secrets: {', '.join(made.left_out)} — with them: --with-keys")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+
 from app.cli.exit_codes import ExitCode
+from app.paths import NoHomeError
 from app.views.graphs.catalogue import NoSuchGraphError
 from app.views.graphs.nodes import NoSuchNodeError
 from app.views.sessions import NoSuchSessionError
 from storage.archive import ArchiveError
 from storage.engine import errors as engine
 from storage.events.envelope import EventShapeError
+from storage.graphs.errors import NotFoundError
 from storage.identity.errors import IdentityError
 from storage.migrations import NewerFileError, OlderFileError
 from storage.process_lock import LockHeldError
@@ -16,6 +20,7 @@ from storage.query import BadQueryError, OnlyReadingError, TooLongError
 from sync.calls import errors as calls
 from sync.durable import errors as durable
 from sync.link import errors as link
+from sync.spoke.address import BadAddressError
 
 
 class CommandError(Exception):
@@ -45,6 +50,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (OnlyReadingError, ExitCode.DENIED),
     (TooLongError, ExitCode.TEMPORARY),
     (calls.OperationNotFoundError, ExitCode.USAGE),
+    (calls.NotFoundError, ExitCode.USAGE),
     (calls.ValidationError, ExitCode.DATA),
     (calls.AccessDeniedError, ExitCode.DENIED),
     (calls.CallTimeoutError, ExitCode.TEMPORARY),
@@ -63,14 +69,33 @@ _BY_TYPE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (link.CertificateError, ExitCode.CONFIG),
     (link.DeviceKeyError, ExitCode.CONFIG),
     (link.PlainTextError, ExitCode.USAGE),
+    (BadAddressError, ExitCode.USAGE),
     (link.LinkError, ExitCode.UNAVAILABLE),
+    (NoHomeError, ExitCode.CONFIG),
     (NoSuchSessionError, ExitCode.USAGE),
     (NoSuchGraphError, ExitCode.USAGE),
     (NoSuchNodeError, ExitCode.USAGE),
     (IdentityError, ExitCode.USAGE),
+    (NotFoundError, ExitCode.USAGE),
     (engine.UsageError, ExitCode.USAGE),
     (engine.EngineError, ExitCode.FAILURE),
 )
+
+
+_OF_SYSTEM = {
+    errno.EACCES: "check its owner and permissions",
+    errno.EPERM: "check its owner and permissions",
+    errno.ENOSPC: "free some disk space and try again",
+    errno.EDQUOT: "free some disk space and try again: your share of it is used up",
+    errno.EROFS: "choose a place on a disk that can be written",
+    errno.ENOENT: "check the path",
+}
+
+
+def _exit_code(error: OSError) -> ExitCode:
+    if isinstance(error, FileNotFoundError):
+        return ExitCode.NO_INPUT
+    return ExitCode.CANNOT_CREATE if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else ExitCode.IO
 
 
 def describe(error: Exception) -> tuple[str, str, ExitCode] | None:
@@ -88,6 +113,6 @@ def describe(error: Exception) -> tuple[str, str, ExitCode] | None:
         return "what was given is no UTF-8", "use a UTF-8 locale: LC_ALL=C.UTF-8", ExitCode.USAGE
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        hint = "check its owner and permissions" if isinstance(error, PermissionError) else ""
-        return f"{where}{error.strerror or error}", hint, ExitCode.IO
+        hint = _OF_SYSTEM.get(error.errno or 0, "")
+        return f"{where}{error.strerror or error}", hint, _exit_code(error)
     return None

@@ -8,7 +8,7 @@ import click
 
 from app.cli.context import Context, Progress, camel, json_option, print_json, say
 from app.cli.exit_codes import ExitCode
-from app.services.projector import catch_up
+from app.cli.projecting import project_log
 from app.views.find import KINDS, found_line
 from app.views.find import find as search
 
@@ -42,7 +42,7 @@ def find(context: Context, text: str, kinds: tuple[str, ...], limit: int, as_jso
     progress = Progress("looking through")
     number = 0
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project_log(db)
         with db.snapshot() as snapshot:
             for found in search(snapshot, text, kinds or KINDS, limit, progress):
                 progress.end()

@@ -10,9 +10,9 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from app.cli.call_recorded import call_recorded
-from app.cli.context import Context, Progress, json_option, print_json, say
+from app.cli.context import Context, json_option, print_json, say
 from app.cli.options import dry_run_option, told
-from app.services.projector import catch_up
+from app.cli.projecting import project_log
 from app.views.graphs.catalogue import find_graph
 from app.views.text import of, safe
 from storage.engine import Snapshot
@@ -204,7 +204,7 @@ def import_(context: Context, /, file: IO[str], format_: str, as_json: bool, **t
 def projected(context: Context) -> Iterator[Snapshot]:
     """What is in the file once the log is projected."""
     with context.database() as db:
-        catch_up(db, progress=Progress("projecting"))
+        project_log(db)
         with db.snapshot() as snapshot:
             yield snapshot
 

@@ -13,7 +13,7 @@ from app.audit import audit_before
 from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.options import dry_run, dry_run_option
+from app.cli.options import dry_run, dry_run_option, refuse_change
 
 if TYPE_CHECKING:
     from app.install.layout import Installed, Layout
@@ -83,6 +83,8 @@ def install(
     service, completions and manual anew.
     """
     if ctx.invoked_subcommand is None:
+        if not (print_ or unit):
+            refuse_change(ctx)
         context = ctx.find_object(Context) or Context(None, None)
         _install(context, system, prefix, not no_service, hub, print_, unit)
 

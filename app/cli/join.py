@@ -156,4 +156,5 @@ def _read(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path}: {error}", hint="check the path", code=ExitCode.NO_INPUT) from error
+        why = getattr(error, "strerror", None) or "not text"
+        raise CommandError(f"{path}: {why}", hint="check the path", code=ExitCode.NO_INPUT) from error

@@ -70,16 +70,28 @@ def _set_read_only(ctx: click.Context, value: bool) -> None:
     if not ctx.meta.get(_READ_ONLY) or isinstance(ctx.command, click.Group):
         return
     from app.cli.contract import CONTRACTS
-    from app.cli.errors import CommandError
-    from app.cli.exit_codes import ExitCode
 
     contract = CONTRACTS.get(ctx.command_path.partition(" ")[2])
     if contract is not None and contract.impact != "read":
-        raise CommandError(
-            f"`{ctx.command_path}` changes something, and --read-only was said",
-            hint="leave it out, or look only",
-            code=ExitCode.DENIED,
-        )
+        refuse_change(ctx)
+
+
+def refuse_change(ctx: click.Context) -> None:
+    """With --read-only, refuse a command: for those that do not get the option, or are a group that does something.
+
+    Raises:
+        CommandError: --read-only was said.
+    """
+    if not ctx.meta.get(_READ_ONLY):
+        return
+    from app.cli.errors import CommandError
+    from app.cli.exit_codes import ExitCode
+
+    raise CommandError(
+        f"`{ctx.command_path}` changes something, and --read-only was said",
+        hint="leave it out, or look only",
+        code=ExitCode.DENIED,
+    )
 
 
 def _shared(*, hidden: bool) -> list[click.Parameter]:

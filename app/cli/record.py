@@ -9,6 +9,7 @@ import shlex
 import click
 
 from app.cli.context import PARENT_ENV, SESSION_ENV, Context, new_id, now, say
+from app.cli.options import refuse_change
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -36,6 +37,7 @@ def record(
     from sync.calls.events import Call
     from sync.calls.recorder import Recorder
 
+    refuse_change(click.get_current_context())  # what follows `record` is another program's: it has no --read-only
     text = shlex.join(command)
     with context.database() as db:
         sessions = SessionRecorder(db, now, new_id)

@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.USAGE
     except click.ClickException as error:
         _complain(*_wrong(error))
-        return error.exit_code
+        return ExitCode.NO_INPUT if _names_no_file(error) else error.exit_code
     except (click.Abort, EOFError, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -49,10 +49,20 @@ def run(arguments: Sequence[str]) -> int:
     return int(result) if isinstance(result, int) else ExitCode.OK
 
 
+def _names_no_file(error: click.ClickException) -> bool:
+    """Whether an argument is a file that should be read and is not there, or is none."""
+    kind = error.param.type if isinstance(error, click.BadParameter) and error.param is not None else None
+    return isinstance(kind, (click.Path, click.File)) and not isinstance(error, click.MissingParameter)
+
+
 def _wrong(error: click.ClickException) -> tuple[str, str]:
     """What is wrong with the command line, and the next step: the nearest names, or the help."""
     near = getattr(error, "possibilities", None)
+    if isinstance(error, click.MissingParameter) and error.param is not None and error.param.envvar:
+        return f"which {error.param.human_readable_name.strip('[]').lower()}? give it, or set {error.param.envvar}", ""
     text = error.message if near else error.format_message()
+    if _names_no_file(error):
+        return text[:1].lower() + text[1:].rstrip("."), "check the path"
     ctx = getattr(error, "ctx", None)
     hint = f"did you mean {', '.join(near)}?" if near else f"`{ctx.command_path} --help` says how" if ctx else ""
     return text[:1].lower() + text[1:].rstrip("."), hint
@@ -72,7 +82,16 @@ def _explain(error: Exception, *, all_causes: bool = False) -> int:
         return ExitCode.BUG
     message, hint, code = known
     _complain(message, hint)
+    _drop_what_cannot_be_written()
     return code
+
+
+def _drop_what_cannot_be_written() -> None:
+    """What stdout still holds after it could not be written (a full disk): Python would try again, and exit 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str, hint: str) -> None:

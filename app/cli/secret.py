@@ -120,7 +120,10 @@ def rotate(context: Context, as_json: bool) -> None:
     if as_json:
         print_json(made)
     else:
-        say(f"key {made['keyVersion']} is the current one; {made['waiting']} secrets wait to be encrypted with it")
+        from app.views.text import of
+
+        waiting = f"{of(made['waiting'], 'secret')} to be encrypted with it"
+        say(f"key {made['keyVersion']} is the current one; {waiting}")
 
 
 def _run(context: Context, operation: str, value: dict[str, Any]) -> Any:

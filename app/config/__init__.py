@@ -9,6 +9,7 @@ from app.config.loading import ConfigError as ConfigError
 from app.config.loading import Loaded as Loaded
 from app.config.loading import load as load
 from app.config.loading import read as read
+from app.config.loading import refuse_flags as refuse_flags
 from app.config.loading import save_hub as save_hub
 from app.config.settings import ApiSettings as ApiSettings
 from app.config.settings import ArgumentSettings as ArgumentSettings

@@ -68,6 +68,20 @@ def read(paths: Paths, flags: Sequence[str] = (), environment: Mapping[str, str]
     return Loaded(settings, layers)
 
 
+def refuse_flags(paths: Paths, flags: Sequence[str]) -> None:
+    """Refuse a wrong `--set` of the command line; what else is wrong is for commands that read the configuration.
+
+    Raises:
+        ConfigError: a flag names no key, or its value does not fit.
+    """
+    try:
+        read(paths, flags)
+    except ConfigError as error:
+        wrong = [one for one in error.problems if isinstance(one, Problem) and one.where.startswith("--set ")]
+        if wrong:
+            raise ConfigError(*wrong) from None
+
+
 def save_hub(
     paths: Paths, url: str, *, api_key: str | None = None, ca: str | None = None, hub_id: str | None = None
 ) -> None:
@@ -102,6 +116,10 @@ def dotted(key: Key) -> str:
 _BARE = re.compile("[A-Za-z0-9_-]+")
 
 
+_IN_TOML = {"tuple_type": "input should be an array", "too_short": "the array may not be empty"}
+"""What pydantic says of Python's types, in the words of the file."""
+
+
 def _problems(error: pydantic.ValidationError, layers: Layers, paths: Paths) -> list[Problem]:
     """What pydantic says, at the places that said it."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -114,12 +132,19 @@ def _problems(error: pydantic.ValidationError, layers: Layers, paths: Paths) -> 
             key, there = (*key, str(step)), there.get(step)
         origin = layers.origin(key)
         where = str(paths.config_file) if origin.kind == "default" else str(origin)
-        message = f"{item['msg'][:1].lower()}{item['msg'][1:]}"
+        message = _IN_TOML.get(item["type"]) or f"{item['msg'][:1].lower()}{item['msg'][1:]}"
         if item["type"] == "extra_forbidden":
             near = difflib.get_close_matches(key[-1], fields_of(key[:-1]), n=1)
             message = "unknown key" + (f", did you mean {near[0]}?" if near else "")
         found.setdefault((where, dotted(key)), []).append(message)
-    return [Problem(where, f"{name}: {messages[0]}{_others(messages)}") for (where, name), messages in found.items()]
+    told = [Problem(where, f"{name}: {messages[0]}{_others(messages)}") for (where, name), messages in found.items()]
+    return sorted(told, key=lambda problem: _place(problem.where))
+
+
+def _place(where: str) -> tuple[str, int]:
+    """`FILE:LINE`, in the order in which a person reads the file; other origins as they are."""
+    file, _, line = where.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (where, 0)
 
 
 def _others(messages: Sequence[str]) -> str:

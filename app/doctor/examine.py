@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import locale
 import os
 import resource
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from app import __version__
+from app.audit import this_operator
 from app.doctor import files, machine, running
 from app.doctor.finding import Finding
 from app.paths import Paths
@@ -121,7 +121,7 @@ def looks(world: World) -> Iterator[tuple[str, Look]]:
         lambda: machine.inotify(_text(f"{inotify}/max_user_watches"), _text(f"{inotify}/max_user_instances")),
     )
     if os.geteuid() != 0:
-        user, unit = getpass.getuser(), Path.home() / ".config/systemd/user/spoke.service"
+        user, unit = this_operator().user, Path.home() / ".config/systemd/user/spoke.service"
         yield "linger", lambda: machine.linger(unit, Path("/var/lib/systemd/linger") / user, user)
 
 

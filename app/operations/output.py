@@ -53,13 +53,14 @@ class Tail:
     def read_in_thread(self, pipe: IO[bytes] | None, echo: Callable[[bytes], None] | None = None) -> threading.Thread:
         """Read a pipe to its end on a thread of its own, passing everything on to `echo` as it comes.
 
-        When the reader behind `echo` has left (`| head`), the pipe is closed, as it would be without us between.
+        When the reader behind `echo` has left (`| head`), or what is behind it cannot be written (a full disk), the
+        pipe is closed: the program gets an error where it would get one without us between.
         """
         assert pipe is not None, "the process was started with pipes"
         source = pipe
 
         def work() -> None:
-            with source, suppress(BrokenPipeError):
+            with source, suppress(OSError):
                 while data := os.read(source.fileno(), 65_536):
                     self.feed(data)
                     if echo is not None:

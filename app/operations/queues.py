@@ -74,6 +74,12 @@ class RetriedOutput(Model):
     was: WasOutput
 
 
+class NoSuchJobError(NotFoundError):
+    """There is no dead job of that number."""
+
+    hint = "`spoke queue dead QUEUE` shows those that there are"
+
+
 class UnretryInput(Model):
     """What `queue.retry` returned, of one or of several."""
 
@@ -237,7 +243,7 @@ def register(registry: Registry) -> None:
     def retry(given: RetryInput, context: OperationContext) -> RetriedOutput:
         found = jobs.retry_one(context.transaction, given.id, given.delay_s, now=context.database.clock())
         if found is None:
-            raise NotFoundError(f"no dead job {given.id}")
+            raise NoSuchJobError(f"no dead job {given.id}")
         return RetriedOutput(id=found[0], was=WasOutput(**found[1]._asdict()))
 
     @group.mutation("unretry", "Take retries back: the jobs are dead again, as they were. What a worker has had stays.")

@@ -12,6 +12,12 @@ from storage.operations.spec import Model, OperationContext
 from sync.calls.registry import Registry
 
 
+class NoSuchScheduleError(NotFoundError):
+    """There is no schedule of that name."""
+
+    hint = "`spoke schedule list` shows those that there are"
+
+
 class ScheduleOutput(Model):
     """A schedule; `nextFireAt` is unix seconds."""
 
@@ -113,7 +119,7 @@ def register(registry: Registry) -> None:
             (given.name,),
         )
         if not rows:
-            raise NotFoundError(f"no schedule {given.name!r}")
+            raise NoSuchScheduleError(f"no schedule {given.name!r}")
         ((job,),) = tx.rows(
             "SELECT honker_enqueue(?1, ?2, NULL, NULL, ?3, ?4, ?5)",
             rows[0],

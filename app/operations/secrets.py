@@ -81,6 +81,7 @@ def register(registry: Registry, key_file: Path) -> None:
 
     @group.mutation("get", "Show a secret; when it was used is noted.", sensitive=True, scope="secret:read")
     def get_secret(given: NameInput, context: OperationContext) -> ValueOutput:
+        secrets.check_there(context.transaction, given.name)  # first: who never kept one has no keyring, and lost none
         ring = keys.load_keyring(key_file)
         return ValueOutput(value=secrets.get_secret(context.transaction, ring, given.name, datetime.now(UTC)))
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,8 @@ from sync.calls.recorder import Recorder
 
 KEEP_BYTES = 8_192
 """Of each output: the first and the last four KiB."""
+OUTPUT_LOST = 74
+"""What `app.cli.exit_codes` calls IO."""
 
 
 class CommandFailedError(CallFailed):
@@ -46,6 +47,8 @@ class _Ended:
     duration_ms: float
     out: Tail
     err: Tail
+    not_passed_on: OSError | None
+    """Why a part of its output could not be written to where ours goes."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -64,13 +67,16 @@ def run_recorded(recorder: Recorder, call: Call, argv: list[str]) -> int:
     The request is durable before the command starts. A command that ends with an exit code other than 0 is recorded
     as `call.error` with code EXIT_CODE and everything that a success carries. ^C goes to the command (it is in the
     same foreground group); we wait for what it makes of it. A command that cannot be started is recorded as
-    CANNOT_START and gives 127 or 126.
+    CANNOT_START and gives 127 or 126. One that succeeds, but whose output cannot be passed on, gives 74.
     """
     code = 0
+    lost = None
     try:
         with recorder.manual(call) as running:
             ended = _run(argv, running.request_id, call.session_id)
-            code = ended.exit_code
+            code, lost = ended.exit_code, ended.not_passed_on
+            if lost is not None:
+                print(f"spoke: output of {argv[0]} could not be passed on: {lost.strerror}", file=sys.stderr)
             if code != 0:
                 raise CommandFailedError(_how(code), details=ended.as_json())
             running.succeed(ended.as_json())
@@ -79,7 +85,7 @@ def run_recorded(recorder: Recorder, call: Call, argv: list[str]) -> int:
     except CannotStartError as error:
         print(f"spoke: {error.message} — {error.hint}", file=sys.stderr)
         return error.shell_code
-    return 0
+    return 0 if lost is None else OUTPUT_LOST
 
 
 def _run(argv: list[str], request_id: str, session_id: str | None) -> _Ended:
@@ -92,14 +98,13 @@ def _run(argv: list[str], request_id: str, session_id: str | None) -> _Ended:
     except OSError as error:
         raise CannotStartError(argv[0], error) from error
     out, err = Tail(KEEP_BYTES), Tail(KEEP_BYTES)
-    readers = (
-        out.read_in_thread(process.stdout, _to(sys.stdout.fileno())),
-        err.read_in_thread(process.stderr, _to(sys.stderr.fileno())),
-    )
+    to_stdout, to_stderr = _Echo(sys.stdout.fileno()), _Echo(sys.stderr.fileno())
+    readers = (out.read_in_thread(process.stdout, to_stdout), err.read_in_thread(process.stderr, to_stderr))
     exit_code = _wait(process)
     for reader in readers:
         reader.join()
-    return _Ended(exit_code, round((time.monotonic() - began) * 1000, 3), out, err)
+    took_ms = round((time.monotonic() - began) * 1000, 3)
+    return _Ended(exit_code, took_ms, out, err, to_stdout.error or to_stderr.error)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
@@ -117,13 +122,28 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
             signal.signal(number, handler)
 
 
-def _to(descriptor: int) -> Callable[[bytes], None]:
-    def echo(data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+class _Echo:
+    """Passes output on to a descriptor; `error` is why it no longer can, unless the reader has left."""
 
-    return echo
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.error: OSError | None = None
+
+    def __call__(self, data: bytes) -> None:
+        """Write it all.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.error = error
+            raise
 
 
 def _how(exit_code: int) -> str:

@@ -177,7 +177,16 @@ static void start_from(const char *place, char **arguments) { /* comes back, wit
     note(place, why ? why : "what is unpacked there does not stay");
 }
 
+/* Where 0, 1 or 2 is closed, the next file opened would become stdin, stdout or stderr: here a lock, later a database. */
+static void fill_standard_streams(void) {
+    int fd;
+    do fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2) close(fd);
+}
+
 int main(int count, char **arguments) {
+    fill_standard_streams();
     char *own = realpath("/proc/self/exe", NULL), user[32];
     if (!own) die(CANNOT_CREATE, "cannot find its own file, is /proc mounted? ", strerror(errno));
     read_own_file(own);

@@ -18,9 +18,10 @@ Every error derives from `EngineError` and also from what Honker raises in the s
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import ClassVar
 
 import apsw
@@ -180,16 +181,28 @@ def from_apsw(error: apsw.Error | TypeError | UnicodeDecodeError, path: str) -> 
         return TextError(f"{path}: a text is not UTF-8: {error.reason} at byte {error.start}")
     if isinstance(error, apsw.ConnectionClosedError):
         return ClosedError(f"{path}: the database is closed")
-    if getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_WRITE and _size_is_limited():
-        return FullError(f"{path}: this process may not write larger files (ulimit -f)")
+    if isinstance(error, apsw.IOError) and (why := _no_room(error, path)):
+        return FullError(f"{path}: {why}")
     kind = next((ours for theirs, ours in _BY_APSW.items() if isinstance(error, theirs)), DatabaseError)
     text = (str(error).strip() or type(error).__name__).replace("apsw.", "")
     return kind(f"{path}: {text}")
 
 
-def _size_is_limited() -> bool:
-    """Whether RLIMIT_FSIZE holds: SQLite calls what it forbids an I/O error, and means a disk that is full for us."""
-    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+_ROOM_BYTES = 65_536
+"""More than SQLite makes at once of a `-shm`, 32 KiB."""
+
+
+def _no_room(error: apsw.IOError, path: str) -> str:
+    """Why an I/O error of SQLite means a disk that is full for us: it says so of pages only, not of a `-shm`."""
+    code = getattr(error, "extendedresult", None)
+    if code == apsw.SQLITE_IOERR_WRITE and resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
+        return "this process may not write larger files (ulimit -f)"
+    if code in (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMMAP):
+        with suppress(OSError):
+            disk = os.statvfs(os.path.dirname(path) or ".")
+            if disk.f_bavail * disk.f_frsize < _ROOM_BYTES:
+                return "the disk is full"
+    return ""
 
 
 @contextmanager

@@ -63,7 +63,7 @@ class PlainTextError(LinkError):
 
     code = "PLAIN_TEXT"
     permanent = True
-    hint = "use wss://, or set hub.allow_plain when you know what you do"
+    hint = "use wss://, on the hub after `spoke hub init`; or set hub.allow_plain when you know what you do"
 
 
 class GapError(LinkError):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import socket
+from urllib.parse import urlsplit
 
 from websockets.exceptions import (
     ConnectionClosed,
@@ -67,8 +70,19 @@ def reason_of(error: Exception, url: str, proxy: str | None = None) -> LinkError
     if isinstance(error, InvalidURI):
         return BadAddressError(str(error))
     if isinstance(error, InvalidHandshake):
-        return HubRefusedError(str(error))
+        plain = url.startswith("ws:")
+        return HubRefusedError(f"{url}: {error}" + (", it may want wss://" if plain else ""))
     through = "" if proxy is None else f" (through the proxy {shown(proxy)})"
     if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.reason:
         return UnreachableError(f"the hub closed the connection: {error.rcvd.reason}{through}")
-    return UnreachableError((str(error) or type(error).__name__) + through)
+    return UnreachableError(_unreachable(error, url) + through)
+
+
+def _unreachable(error: Exception, url: str) -> str:
+    """What the system says, of the address that was dialled: asyncio's words are one for each address of a name."""
+    code = re.search(r"\[Errno (\d+)\]", str(error))
+    if isinstance(error, socket.gaierror):
+        return f"{urlsplit(url).hostname}: {error.strerror}"
+    if isinstance(error, OSError) and code is not None:
+        return f"{urlsplit(url).netloc}: {os.strerror(int(code[1]))}"
+    return str(error) or type(error).__name__

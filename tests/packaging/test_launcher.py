@@ -104,6 +104,25 @@ def test_it_unpacks_once_and_becomes_the_program(
     assert [(path, (path / "MANIFEST").stat().st_mtime_ns) for path in trees(cache)] == [(tree, unpacked_at)]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_standard_stream_that_is_closed_becomes_no_file_of_ours(
+    closed: str, compiled: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The lock that stays open for the program would be its stdout."""
+    (tree := tmp_path / "tree").mkdir()
+    program = tree / "spoke"
+    look = "$(readlink /proc/$$/fd/0) $(readlink /proc/$$/fd/1) $(readlink /proc/$$/fd/2)"
+    program.write_text(f'#!/bin/sh\nfound="{look}"\necho $found > {tmp_path}/found\n')
+    program.chmod(0o755)
+    assert run_pack(compiled / "launcher", tree, tmp_path / "file").returncode == 0
+    for _ in ("it unpacks", "it is there"):
+        subprocess.run(["sh", "-c", f"{tmp_path}/file {closed}"], env=environment, check=True, capture_output=True)
+        found = (tmp_path / "found").read_text().split()
+        assert len(found) == 3
+        assert found.count("/dev/null") >= closed.count("&-")
+        assert not [one for one in found if str(tmp_path) in one]
+
+
 def test_eight_first_starts_at_once(packed: Pack, cache: Path, environment: dict[str, str]) -> None:
     file = packed("a")
     for _ in range(3):

@@ -130,7 +130,7 @@ def test_the_log_beside_the_file_is_read(file: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_is_said(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(CannotOpenError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="no such file"):
         salvage(tmp_path / "absent.db", tmp_path / "out.db", tenant.MIGRATIONS)
     (tmp_path / "taken.db").write_text("mine")
     with pytest.raises(CannotOpenError, match="something already"):

@@ -88,7 +88,7 @@ def test_what_is_refused(spoke: Spoke, node: Path, tmp_path: Path) -> None:
     spoke("record", "--", "true")
     assert spoke("backup", str(tmp_path))[0] == ExitCode.CANNOT_CREATE
     (tmp_path / "bad.zip").write_text("no backup")
-    for file, code in ((tmp_path / "bad.zip", ExitCode.DATA), (tmp_path / "absent.zip", ExitCode.USAGE)):
+    for file, code in ((tmp_path / "bad.zip", ExitCode.DATA), (tmp_path / "absent.zip", ExitCode.NO_INPUT)):
         exited, out, err = spoke("restore", str(file), "--replace")
         assert (exited, out) == (int(code), ""), err
     assert spoke("backup", str(tmp_path / "b.zip"))[0] == 0

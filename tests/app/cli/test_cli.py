@@ -670,3 +670,29 @@ def test_the_hub_lists_its_spokes_and_keys(spoke: Spoke, node: Path) -> None:
     assert "edge-1" in spoke("hub", "spokes")[1]
     assert "edge-1" in spoke("hub", "key", "list")[1]
     assert spoke("hub", "key", "create", "Not A Name")[0] == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        ("secret get x", ExitCode.USAGE, "spoke secret list"),
+        ("secret delete x", ExitCode.USAGE, "spoke secret list"),
+        ("queue retry 99", ExitCode.USAGE, "spoke queue dead"),
+        ("db salvage nowhere out.db", ExitCode.NO_INPUT, "check the path"),
+        ("restore nowhere", ExitCode.NO_INPUT, "check the path"),
+        ("restore .", ExitCode.NO_INPUT, "check the path"),
+        ("upgrade nowhere --user", ExitCode.NO_INPUT, "check the path"),
+        ("call --batch nowhere", ExitCode.NO_INPUT, "check the path"),
+        ("session watch", ExitCode.USAGE, "which session? give it, or set SPOKE_SESSION_ID"),
+        ("session export --format json", ExitCode.USAGE, "which session? give it, or set SPOKE_SESSION_ID"),
+        ("join https://hub --token-file nowhere", ExitCode.USAGE, "wss://"),
+        ("join wss://localhost --token-file nowhere", ExitCode.NO_INPUT, "nowhere: No such file or directory"),
+        ("hub run --host 0.0.0.0 --port 0", ExitCode.USAGE, "spoke hub init"),
+    ],
+)
+def test_what_is_not_there_is_said_with_the_way_to_what_is(
+    spoke: Spoke, arguments: str, code: ExitCode, hint: str
+) -> None:
+    got, _, err = spoke(*arguments.split())
+    assert (got, hint in err) == (code, True), err
+    assert "Errno" not in err

@@ -129,3 +129,12 @@ def test_init_asks_three_questions(spoke: Spoke, tmp_path: Path) -> None:
     assert child.exitstatus == 0
     rows = {row["key"]: row["value"] for row in json.loads(spoke("config", "show", "--json")[1])}
     assert (rows["name"], rows["fs.roots"]) == ("bench", [str(tmp_path)])
+
+
+@pytest.mark.parametrize("flag", ["name", "nmae=x", "hub.ulr=x", "api.port=x"])
+def test_a_flag_that_says_nothing_is_refused_by_every_command(spoke: Spoke, flag: str) -> None:
+    """Also by one that never reads the configuration."""
+    code, out, err = spoke("--set", flag, "status")
+    assert (code, out) == (ExitCode.CONFIG, "")
+    assert f"--set {flag.partition('=')[0]}: " in err
+    assert spoke("--set", flag, "config", "check")[0] == ExitCode.CONFIG

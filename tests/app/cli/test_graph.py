@@ -100,7 +100,7 @@ def test_nodes_and_ways_between_them(spoke: Spoke, release: str) -> None:
         (("put-node", "release", "task", "x", "[]"), ExitCode.DATA, "attributes"),
         (("put-edge", "release", "depends_on", "build", "nope"), ExitCode.DATA, "no node 'nope'"),
         (("put-edge", "release", "depends_on", "build", "build"), ExitCode.DATA, "no loops"),
-        (("delete-edge", "nope"), ExitCode.FAILURE, "no edge 'nope'"),
+        (("delete-edge", "nope"), ExitCode.USAGE, "no edge 'nope'"),
         (("export", "nope"), ExitCode.USAGE, "no graph 'nope'"),
     ],
 )
@@ -137,4 +137,4 @@ def test_a_graph_as_a_file_and_back(spoke: Spoke, release: str, tmp_path: Path, 
     assert code == 0
     assert json.loads(spoke("node", copy.strip(), 'a"b\\<c>&', "--json")[1])["attributes"] == {"name": hostile}
     assert spoke("export", copy.strip(), "--format", form)[1] == out
-    assert spoke("import", str(tmp_path / "nope"))[0] == ExitCode.USAGE
+    assert spoke("import", str(tmp_path / "nope"))[0] == ExitCode.NO_INPUT

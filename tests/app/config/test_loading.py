@@ -96,6 +96,14 @@ def test_every_problem_is_told_with_its_place_and_the_nearest_key_of_that_table(
     assert "did you mean" not in next(one for one in found if "ui.url" in one), "url is a key of another table"
 
 
+def test_problems_are_in_the_order_and_the_words_of_the_file(paths: Paths) -> None:
+    paths.config_file.write_text('nmae = "x"\n[api]\nport = "x"\n[fs]\nroots = "x"\n[commands.a]\nargv = []\n')
+    found = problems(paths)
+    assert [one.removeprefix(f"{paths.config_file}:").partition(":")[0] for one in found] == ["1", "3", "5", "7"]
+    assert found[2].endswith(": fs.roots: input should be an array")
+    assert found[3].endswith(": commands.a.argv: the array may not be empty")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -15,11 +15,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import apsw
 import pytest
 
 from storage import engine
-from storage.engine import CannotOpenError, ClosedError, Database, NotADatabaseError, ReadOnlyError
-from storage.engine.errors import NoSharedMemoryError
+from storage.engine import (
+    CannotOpenError,
+    ClosedError,
+    Database,
+    DiskError,
+    FullError,
+    NotADatabaseError,
+    ReadOnlyError,
+)
+from storage.engine.errors import NoSharedMemoryError, from_apsw
 from tests.conftest import SHARED
 
 SCHEMA = SHARED / "reference" / "honker-schema.txt"
@@ -251,3 +260,22 @@ def test_read_only_beside_a_writer_in_a_directory_that_cannot_be_written(locked_
         assert [event.payload for event in db.stream("s").read()] == [1, 2, 3]
         db.close()
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "free", "kind"),
+    [
+        (apsw.SQLITE_IOERR_SHMSIZE, 0, FullError),
+        (apsw.SQLITE_IOERR_WRITE, 0, FullError),
+        (apsw.SQLITE_IOERR_SHMSIZE, 1_000_000, DiskError),
+        (apsw.SQLITE_IOERR_READ, 0, DiskError),
+    ],
+)
+def test_an_io_error_of_a_full_disk_is_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, free: int, kind: type[Exception]
+) -> None:
+    """SQLite says "disk I/O error" where it cannot make a `-shm` for want of room: no case for dmesg."""
+    error = apsw.IOError("disk I/O error")
+    vars(error)["extendedresult"] = code
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=free, f_frsize=1))
+    assert type(from_apsw(error, str(tmp_path / "a.db"))) is kind
