@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
@@ -11,18 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.actions import ActionParseResult
 from textual.binding import Binding, BindingType
-from textual.dom import DOMNode
 from textual.events import Resize
 from textual.filter import LineFilter, NoColor
-from textual.notifications import SeverityLevel
 
 from app.services.supervisor import Service
 from app.tui.appearance import Appearance, Themes
 from app.tui.clipboard import Clipboard
 from app.tui.ending import end_with_the_terminal
-from app.tui.keyboard import OrderedKeys
+from app.tui.notices import Notices
 from app.tui.places import PLACES, Location, noun, place
 from app.tui.suspending import why_not_suspend
 from app.tui.too_small import is_too_small
@@ -36,15 +32,16 @@ from sync.spoke.status import read_status
 if TYPE_CHECKING:
     from app.services.outputs import Calling
 
-log = logging.getLogger("spoke.tui")
-
 REPAINT_S = 0.25
 """At most four repaints a second, however busy the node is."""
 SAFETY_POLL_S = 15.0
 DEBOUNCE_S = 0.08
+DAEMON_POLL_S = 2.0
+"""How often it is asked whether the process still lives that runs the services: it dies without a commit."""
+NO_HUB = "this is not the data directory of a hub"
 
 
-class SpokeApp(OrderedKeys):
+class SpokeApp(Notices):
     """The terminal UI over an open tenant file.
 
     Args:
@@ -89,7 +86,8 @@ class SpokeApp(OrderedKeys):
     #axis { height: 1; }
     #facts { height: auto; padding: 0 0 1 0; }
     #filter { height: 1; border: none; padding: 0 1; display: none; }
-    #filter.open { display: block; }
+    .filtering #filter { display: block; }
+    .filtering ToastRack { margin-bottom: 2; }
     #error { display: none; padding: 1 2; height: 1fr; }
     .failed #error { display: block; }
     .failed #body { display: none; }
@@ -138,8 +136,6 @@ class SpokeApp(OrderedKeys):
         self.keymap: Mapping[str, str] = {}
         self.lost: BaseException | None = None
         """Why the database is not the one any more that is open: every screen says it instead of showing old rows."""
-        self.failure: BaseException | None = None
-        """What ended the application, when it was an error."""
         self._zone = zone
         self._service = service
         self._daemon_running = daemon_running
@@ -150,6 +146,8 @@ class SpokeApp(OrderedKeys):
         self._dirty = asyncio.Event()
         self._shown = asyncio.Condition()
         self._rounds = 0
+        self._daemon_seen: bool | None = None
+        """Whether some process ran the services when that was shown last."""
         self._made: dict[str, View] = {}
         self._history = [Location("overview")]
         self._at = 0
@@ -165,14 +163,6 @@ class SpokeApp(OrderedKeys):
     def hub(self) -> bool:
         """Whether this machine is a hub."""
         return self.hub_dir is not None
-
-    def plain(self, text: str) -> str:
-        """The text in ASCII where that is all the terminal shows."""
-        if not self.ascii_only or text.isascii():
-            return text
-        for sign, letter in (("·", "-"), ("–", "-"), ("…", "~"), ("▸", ">"), ("↓", "v"), ("│", "|")):
-            text = text.replace(sign, letter)
-        return safe(text, ascii_only=True)
 
     def when(self, at_ms: float | None) -> str:
         """A moment in the format that the person chose."""
@@ -218,19 +208,6 @@ class SpokeApp(OrderedKeys):
         else:
             self.notify(f"written: {written}")
 
-    def notify(
-        self,
-        message: str,
-        *,
-        title: str = "",
-        severity: SeverityLevel = "information",
-        timeout: float | None = None,
-        markup: bool = False,
-    ) -> None:
-        """Say something for some seconds. What is said may have come from a payload: it is text, never markup."""
-        said = "\n".join(self.plain(safe(line)) for line in message.split("\n"))
-        super().notify(said, title=title, severity=severity, timeout=timeout, markup=False)
-
     def get_line_filters(self) -> Sequence[LineFilter]:
         """With NO_COLOR no colour is sent at all; Textual would send shades of grey."""
         return [NoColor()] if self.no_color else super().get_line_filters()
@@ -246,6 +223,8 @@ class SpokeApp(OrderedKeys):
         self._watch()
         if self._service is not None:
             self._serve(self._service)
+        else:
+            self.set_interval(DAEMON_POLL_S, self._look_for_daemon)
         if not self.is_headless:
             end_with_the_terminal(self.exit)
         self._themes.watch()
@@ -308,12 +287,17 @@ class SpokeApp(OrderedKeys):
             link = await self.db.read(read_status)
         except EngineError:
             return  # the screen says it already
-        running = await asyncio.to_thread(lambda: self.services_running)
+        running = self._daemon_seen = await asyncio.to_thread(lambda: self.services_running)
         self.link_text = link_line(link, self.now_ms(), running=running, ascii_only=self.ascii_only)
 
     @work(exclusive=True, group="service")
     async def _serve(self, service: Service) -> None:
         await service(asyncio.Event())
+
+    async def _look_for_daemon(self) -> None:
+        running = await asyncio.to_thread(self._daemon_running)
+        if running is not self._daemon_seen:
+            self.reload()
 
     def on_resize(self, event: Resize) -> None:
         """Below the least size, say so instead of drawing rubbish."""
@@ -369,9 +353,8 @@ class SpokeApp(OrderedKeys):
 
     def action_go(self, name: str) -> None:
         """Switch to one of the places."""
-        found = place(name)
-        if found is None or (found.hub and not self.hub):
-            self.notify(f"{name}: this is not the data directory of a hub", severity="warning")
+        if reason := self.why_not(f"go({name!r})"):
+            self.notify(f"{name}: {reason}", severity="warning")
             return
         self.visit(Location(name))
 
@@ -404,9 +387,16 @@ class SpokeApp(OrderedKeys):
         """Paint everything anew: another program wrote over the terminal."""
         self.refresh(repaint=True, layout=True)
 
+    def why_not(self, action: str) -> str | None:
+        """Why an action of the application is not possible now; None when it is."""
+        if action == "suspend_process":
+            return why_not_suspend()
+        hub = action in {f"go({one.name!r})" for one in PLACES if one.hub}
+        return NO_HUB if hub and not self.hub else None
+
     def action_suspend_process(self) -> None:
         """Stop, where a shell waits that can wake us up again; Textual paints the whole screen then."""
-        if reason := why_not_suspend():
+        if reason := self.why_not("suspend_process"):
             self.notify(f"suspend: {reason}", severity="warning")
         else:
             super().action_suspend_process()
@@ -426,23 +416,3 @@ class SpokeApp(OrderedKeys):
         chosen = await self.push_screen_wait(Palette(view))
         if chosen is not None:
             await self.run_action(chosen.action, chosen.owner)
-
-    def _fatal_error(self) -> None:
-        """An error that nobody caught: into the log with its traceback, one line for the person (`failure`)."""
-        self.failure = self._exception
-        log.error("the terminal UI ends", exc_info=self._exception)
-        self._close_messages_no_wait()
-
-    async def run_action(
-        self,
-        action: str | ActionParseResult,
-        default_namespace: DOMNode | None = None,
-        namespaces: Mapping[str, DOMNode] | None = None,
-    ) -> bool:
-        """Run an action; one that is not possible now says why instead (reference/ux.md row 10)."""
-        target, name, _ = self._parse_action(action, default_namespace or self, namespaces)
-        reason = target.why_not(name) if isinstance(target, View) else None
-        if reason is not None:
-            self.notify(f"{name.replace('_', ' ')}: {reason}", severity="warning")
-            return True
-        return await super().run_action(action, default_namespace, namespaces)

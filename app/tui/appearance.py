@@ -155,4 +155,15 @@ class Themes:
             self._app.notify(f"the configuration is left as it was: {error}", severity="warning")
             return
         self.apply()
+        if self._now.keys:
+            problems = [text for _, text in await asyncio.to_thread(_key_problems, self._now.keys)]
+            if problems:
+                more = f" (and {len(problems) - 1} more: spoke config check)" if problems[1:] else ""
+                self._app.notify(f"{problems[0]}{more}", severity="warning")
         self._app.reload()
+
+
+def _key_problems(keys: Mapping[str, str]) -> list[tuple[str, str]]:
+    from app.config.keys import key_problems
+
+    return list(key_problems(keys, binding_ids()))

@@ -117,6 +117,11 @@ class Detail(View):
         yield LineList[Piece](lambda row, _: row.text, lambda row: row.key, ("", "  Nothing matches the filter."))
 
     @property
+    def opens(self) -> bool:
+        """Whether there is something to unfold."""
+        return self._content is not None and self._content.root is not None
+
+    @property
     def _list(self) -> LineList[Piece]:
         return self.query_one(LineList)
 

@@ -168,7 +168,11 @@ class DevicesView(HubTable[Device]):
     """The nodes that joined with a token, and whether their keys open sessions."""
 
     noun = "device"
-    empty = ("", "  No node has joined yet. Let one:   spoke hub token create > token.txt")
+    empty = (
+        "",
+        "  No node has joined with a token. Let one:   spoke hub token create > token.txt",
+        "  Nodes that joined with a key are among the spokes.",
+    )
 
     def __init__(self) -> None:
         super().__init__()

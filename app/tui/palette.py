@@ -77,7 +77,7 @@ class Palette(ModalScreen[Entry | None]):
         for one in NOUNS:
             self._read_names(one)
 
-    @work
+    @work(group="names")
     async def _read_names(self, one: Noun) -> None:
         """What things of a noun are called, for tab; read while the person types, and shown if it is that noun's."""
         app = cast("SpokeApp", self.app)
@@ -184,7 +184,7 @@ def entries(view: View) -> list[Entry]:
             one.key or "",
             f"go({one.name!r})",
             app,
-            "this is not the data directory of a hub" if one.hub and not app.hub else None,
+            app.why_not(f"go({one.name!r})"),
         )
         for one in PLACES
     ]

@@ -31,6 +31,7 @@ class Prompt(ModalScreen[R | None]):
     Prompt #question { text-style: bold; }
     Prompt #problem { color: $text-warning; display: none; }
     Prompt LineList { height: auto; max-height: 14; }
+    Prompt ToastRack { dock: top; align: right top; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "cancel", id="prompt.cancel")]
 

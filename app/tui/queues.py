@@ -248,7 +248,8 @@ class QueueView(DeskView):
         self._turn(self._before[:-1])
 
     def _turn(self, before: list[int]) -> None:
-        self._before, self.paused = before, False  # what is asked for is shown, also where the list was frozen
+        self._before = before
+        self.pause.go_on()  # what is asked for is shown, also where the list was frozen
         self.table.move_to(0)
         self.spoke.reload()
 

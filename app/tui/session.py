@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ class SessionView(View):
         Binding("left,h", "shut", "fold, or go to the caller", show=False, id="session.shut"),
         Binding("right,l", "unfold", "unfold, or go into it", show=False, id="session.unfold"),
         Binding("z", "fold_all", "unfold all, or fold all", show=False, id="session.fold_all"),
-        Binding("p", "pause", "pause", show=False, id="session.pause"),
+        Binding("p", "pause", "pause the list", show=False, id="session.pause"),
         Binding("x", "tail", "follow the newest call", show=False, id="session.tail"),
         Binding("w", "export", "write to a file", show=False, id="session.export"),
         Binding("Y", "copy_json", "copy the call as JSON", show=False, id="session.copy_json"),
@@ -348,6 +349,9 @@ class SessionView(View):
         self._list.focus()
         if not self._talking and line is not None:
             self._go_to_call = line[1].call_id
+        laid_out = asyncio.Event()
+        self.call_after_refresh(laid_out.set)
+        await laid_out.wait()  # what was said is wrapped to the width of its list, which has none before
         await self.reload()
         if self._talking and before is not None:
             self.said.go_to(lambda one: one.call_id == before.request_id)
@@ -377,6 +381,7 @@ class SessionView(View):
         self._pause.toggle()
         self.spoke.reload()
 
+    @work
     async def on_line_list_chosen(self, message: LineList.Chosen) -> None:
         """Everything about a call; all of a message; the call that a line of the pane names."""
         match message.row:

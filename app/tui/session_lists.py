@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.style import Style
 from textual.binding import Binding, BindingType
@@ -15,6 +15,9 @@ from app.views.call_detail import Fact
 from app.views.calls import Call
 from app.views.messages import Line
 from app.views.waterfall import Row, Waterfall, call_tree, fall_of, header, name_width, render_row
+
+if TYPE_CHECKING:
+    from app.tui.app import SpokeApp
 
 NO_CALLS = (
     "",
@@ -124,6 +127,7 @@ class Pane(LineList[tuple[int, Fact]]):
     def action_maximise(self) -> None:
         """Take the whole screen, or give the calls theirs back."""
         self.toggle_class("-maximised")
+        self.call_after_refresh(cast("SpokeApp", self.app).reload)  # its lines are wrapped to its width
 
     def show_facts(self, facts: Sequence[Fact]) -> None:
         """Show these lines."""

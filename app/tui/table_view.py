@@ -37,7 +37,7 @@ class TableView(View, Generic[T]):
         Binding("asterisk", "mark_all", "mark all that the filter shows", show=False, id="table.mark_all"),
         Binding("e", "error(1)", "next failed", show=False, id="table.next_error"),
         Binding("E", "error(-1)", "previous failed", show=False, id="table.previous_error"),
-        Binding("p", "pause", "pause", show=False, id="table.pause"),
+        Binding("p", "pause", "pause the list", show=False, id="table.pause"),
         Binding("f", "follow", "follow", show=False, id="table.follow"),
         Binding("Y", "copy_row", "copy as JSON", show=False, id="table.copy_row"),
         Binding("w", "export", "write to a file", show=False, id="table.export"),
@@ -91,6 +91,11 @@ class TableView(View, Generic[T]):
     def heading(self) -> str:
         """What the first line says before the counts."""
         return self.noun + "s"
+
+    @property
+    def opens(self) -> bool:
+        """Whether the rows have more than what is listed."""
+        return type(self).open is not TableView.open
 
     # -- the table -----------------------------------------------------------------------------------------------------
 

@@ -36,7 +36,9 @@ class Verb:
     owner: DOMNode
 
     def why_not(self, view: View) -> str | None:
-        """Why it is not possible on the screen now; None when it is. Only a screen's own verbs have reasons."""
+        """Why it is not possible on the screen now; None when it is. A list's verbs have no reasons."""
+        if self.owner is view.spoke:
+            return view.spoke.why_not(self.binding.action)
         return view.why_not(self.binding.action.partition("(")[0]) if self.owner is view else None
 
 
@@ -51,6 +53,8 @@ def verbs_of(view: View) -> Iterator[Verb]:
     owners: list[DOMNode] = [*lists[:1], view, view.app]
     for owner in owners:
         for binding in bindings_of(type(owner)):
+            if binding.id == "list.open" and not view.opens:
+                continue
             if binding.description and (binding.id or binding.action) not in seen:
                 seen.add(binding.id or binding.action)
                 yield Verb(binding, owner)

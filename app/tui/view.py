@@ -5,6 +5,7 @@ docs/tui.md shows how to write one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -34,6 +35,7 @@ LOADING_S = 0.15
 """What is read faster than this shows no sign of it."""
 LEAST_TITLE = 24
 READ_ONLY = "this terminal UI is read-only (--read-only)"
+STILL_READING = "what is here is still being read"
 ALWAYS = frozenset({"view.help", "app.palette", "app.quit"})
 """Hints that are never left out: from there a person finds the rest."""
 
@@ -64,11 +66,18 @@ class View(Screen[None]):
         self._aside = ""
         self._said: dict[str, str] = {}
         self._typing: Timer | None = None
+        self.first_read = asyncio.Event()
+        """What is here was read once, or cannot be: before that no verb knows what there is to act upon."""
 
     @property
     def spoke(self) -> SpokeApp:
         """The application."""
         return cast("SpokeApp", self.app)
+
+    @property
+    def opens(self) -> bool:
+        """Whether enter opens a row of its list."""
+        return hasattr(self, "on_line_list_chosen")
 
     # -- the frame -----------------------------------------------------------------------------------------------------
 
@@ -121,12 +130,14 @@ class View(Screen[None]):
         left = f" spoke{arrow}{app.node_name}{arrow}{self.crumb}"
         if self.filter_text:
             left += f"  / {safe(self.filter_text)}"
+        if self.has_class("loading") and not self.first_read.is_set():
+            left += "  reading…"
         if app.read_only:
             left += "  READ-ONLY"
         right = app.link_text + " "
         if cell_len(left) + cell_len(right) + 1 > width:  # the word alone; the overview and `:sync` have the rest
             right = clip(app.link_text.partition(" · ")[0], width - LEAST_TITLE) + " "
-        self.say("title", app.plain(fit(left, width - cell_len(right)) + right))
+        self.say("title", app.plain(f"{fit(left, width - cell_len(right) - 1)} {right}"))
         self.say("tabs", app.plain(tab_bar(self.place, width, hub=app.hub)))
         aside = self._aside + " " if self._aside else ""
         room = width - cell_len(aside)
@@ -152,7 +163,7 @@ class View(Screen[None]):
 
     async def reload(self) -> None:
         """Load, and turn a database that cannot be read into a panel that says what to do."""
-        slow = self.set_timer(LOADING_S, lambda: self.add_class("loading"))
+        slow = self.set_timer(LOADING_S, self._say_loading)
         try:
             if self.spoke.lost is not None:
                 raise self.spoke.lost
@@ -165,11 +176,18 @@ class View(Screen[None]):
                 raise
             # closed while its data was read: there is nobody to show it to
         else:
+            self.first_read.set()
             self.remove_class("failed")
             self.paint_frame()
         finally:
             slow.stop()
             self.remove_class("loading")
+
+    def _say_loading(self) -> None:
+        """In words where nothing is shown yet; who sees rows already is not told of every look at the database."""
+        self.add_class("loading")
+        if not self.first_read.is_set():
+            self.paint_frame()
 
     async def held_back(self) -> int:
         """How many rows came since they were shown; asked while a text that was opened from here is read."""
@@ -195,6 +213,7 @@ class View(Screen[None]):
         ]
         if self.spoke.log_file is not None:
             lines.append(f"log   {safe(str(self.spoke.log_file))}")
+        self.first_read.set()
         self.say("error", "\n".join(lines))
         self.add_class("failed")
         self.paint_frame()
@@ -216,8 +235,9 @@ class View(Screen[None]):
         """Why an action of this screen is not possible now; None when it is."""
         if self.spoke.read_only and action in self.WRITES:
             return READ_ONLY
-        reason = getattr(self, f"why_not_{action}", None)
-        return None if reason is None else cast("str | None", reason())
+        ask = getattr(self, f"why_not_{action}", None)
+        reason = None if ask is None else cast("str | None", ask())
+        return reason if reason is None or self.first_read.is_set() else STILL_READING
 
     @property
     def wanted(self) -> Filter:
@@ -230,9 +250,8 @@ class View(Screen[None]):
 
     def action_filter(self) -> None:
         """Type a filter."""
-        box = self.query_one("#filter", Input)
-        box.add_class("open")
-        box.focus()
+        self.add_class("filtering")
+        self.query_one("#filter", Input).focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter as it is typed, when the typing pauses."""
@@ -252,7 +271,7 @@ class View(Screen[None]):
         if event.input.id == "filter":
             event.stop()
             if not event.input.value:
-                event.input.remove_class("open")
+                self.remove_class("filtering")
             self.focus_list()
 
     def focus_list(self) -> None:
@@ -268,7 +287,7 @@ class View(Screen[None]):
         marked = [found for found in self.query(LineList) if found.marks]
         if box.value or box.has_focus:
             box.value = ""
-            box.remove_class("open")
+            self.remove_class("filtering")
             self.focus_list()
         elif marked:
             for found in marked:

@@ -298,7 +298,9 @@ class LineList(ScrollView, Generic[T], can_focus=True):
 
     def action_choose(self) -> None:
         """Open the row under the cursor."""
-        if self._rows:
+        if not getattr(self.screen, "opens", True):
+            self.app.notify("open: there is no more to it than what is here", severity="warning")
+        elif self._rows:
             self.post_message(self.Chosen(self._rows[self.cursor]))
 
     def on_click(self, event: Click) -> None:

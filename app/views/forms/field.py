@@ -75,6 +75,7 @@ def field_of(schema: object, root: object, path: tuple[str, ...], *, required: b
     default = dumps(outer["default"]) if outer.get("default") is not None else ""
     if isinstance(outer.get("default"), str):
         default = write_word(outer["default"])
+    choices = _choice_texts(values) if kind == "choice" else ()
     limits = limits_of(one)
     bare = kind == "json" and (not one or any(type_of(each) in ("string", None) for each in found))
     return Field(
@@ -83,9 +84,9 @@ def field_of(schema: object, root: object, path: tuple[str, ...], *, required: b
         required=required,
         nullable=nullable,
         description=_text(outer.get("description") or one.get("description")),
-        hint=_hint(kind, items, found, limits, bare=bare),
+        hint=_one_of(choices) if choices else _hint(kind, items, found, limits, bare=bare),
         default=default,
-        choices=_choice_texts(values) if kind == "choice" else (),
+        choices=choices,
         values=values if kind == "choice" else (),
         items=items,
         bare=bare,
@@ -131,7 +132,7 @@ def _read(field: Field, text: str) -> Any:
             return text == "true"
         case "choice":
             if text not in field.choices:
-                raise TextError(f"one of {clip(', '.join(field.choices[:20]), 60)}")
+                raise TextError(_one_of(field.choices))
             return field.values[field.choices.index(text)]
         case "list":
             return read_list(text, _READERS.get(field.items, read_word))
@@ -197,12 +198,16 @@ _WORDS: dict[Kind, str] = {
     "integer": "whole number",
     "number": "number",
     "boolean": "yes or no",
-    "choice": "one of",
+    "choice": "choice",
     "list": "list",
     "json": "JSON",
     "group": "object",
     "others": "JSON object",
 }
+
+
+def _one_of(choices: tuple[str, ...]) -> str:
+    return f"one of {clip(', '.join(choices[:20]), 60)}"
 
 
 def _hint(kind: Kind, items: Kind, found: list[Mapping[str, Any]], limits: Limits, *, bare: bool) -> str:

@@ -71,6 +71,10 @@ async def test_the_configuration_is_read_again(filled: Database, tmp_path: Path)
         await app._themes.reread()
         await pilot.pause()
         assert any("left as it was: spoke.toml: line 3" in notification.message for notification in app._notifications)
+        said.append(Appearance(keys={"table.sorted": "o"}, reread=reread))
+        await app._themes.reread()
+        await pilot.pause()
+        assert any("did you mean table.sort?" in notification.message for notification in app._notifications)
 
 
 async def test_without_colour_no_colour_is_sent(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:

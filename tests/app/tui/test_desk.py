@@ -214,6 +214,24 @@ async def test_jobs_that_do_not_fit_a_page_are_told_and_can_be_reached(
             await until(pilot, lambda: "ready jobs 1" in frame(app))
 
 
+async def test_pages_turn_where_the_list_is_paused(
+    desk: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.tui.queues.JOBS_SHOWN", 2)
+    app = app_of(desk, tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_noun("queue", "mail")
+        for page in ([6, 5], [4, 3], [2, 1]):
+            await settle(pilot)
+            view = app.screen
+            assert isinstance(view, QueueView)
+            assert [row.id for row in view.table.rows] == page
+            await pilot.press("p")
+            await settle(pilot)
+            assert "paused" in frame(app)
+            await pilot.press("o")
+
+
 def said(app: SpokeApp) -> str:
     return ([""] + [notification.message for notification in app._notifications])[-1]
 
@@ -226,7 +244,7 @@ async def test_a_retry_is_taken_back_for_five_seconds(desk: Database, tmp_path: 
         app.open_noun("queue", "mail")
         await settle(pilot)
         await pilot.press("u")
-        await until(pilot, lambda: said(app) == "unretry: nothing was retried here in the last 5 s")
+        await until(pilot, lambda: said(app) == "take the retry back: nothing was retried here in the last 5 s")
         await pilot.press("slash", *"state:dead", "enter", "asterisk", "R")
         await until(pilot, lambda: isinstance(app.screen, Confirm))
         await pilot.press("y")

@@ -85,7 +85,7 @@ async def test_a_filter_looks_into_what_is_folded(tenant: Database) -> None:
         assert shown(view) == ['    "name": "Ada",']
         await pilot.press("left")
         await pilot.pause()
-        assert said(app) == ["shut: the filter looks everywhere; esc clears it"]
+        assert said(app) == ["fold, or go to what holds it: the filter looks everywhere; esc clears it"]
         await pilot.press("escape")
         await settle(pilot)
         assert '  "who": {…},  2 keys' in shown(view)

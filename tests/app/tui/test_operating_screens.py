@@ -366,13 +366,11 @@ async def test_a_call_to_the_hub_that_is_given_up_says_so(filled: Database, path
 async def test_read_only_calls_nothing(filled: Database, paths: Paths) -> None:
     app = opened(filled, paths, read_only=True)
     async with at(app, "7") as pilot:
-        await pilot.press("c")
-        await pilot.press("8", "a")
-        await settle(pilot)
-        assert [one.message for one in app._notifications] == [
-            "call: this terminal UI is read-only (--read-only)",
-            "add: this terminal UI is read-only (--read-only)",
-        ]
+        for keys, verb in (("c", "call"), ("8a", "add")):
+            await pilot.press(*keys)
+            await settle(pilot)
+            told = [one.message for one in app._notifications]
+            assert told == [f"{verb}: this terminal UI is read-only (--read-only)"]
 
 
 # -- secrets ----------------------------------------------------------------------------------------------------------
@@ -440,11 +438,13 @@ async def test_the_link_is_paused_and_resumed(filled: Database, paths: Paths) ->
         await until(pilot, app, "let the link rest until it is resumed?")
         await pilot.press("y")
         await until(pilot, app, "! paused")
-        await pilot.press("P", "n")
-        await pilot.pause()
-        said = [one.message for one in app._notifications]
-        assert "pause link: it is paused already: R resumes it" in said
-        assert "now: the link is paused: R resumes it" in said
+        for key, told in (
+            ("P", "pause link: it is paused already: R resumes it"),
+            ("n", "send now: the link is paused: R resumes it"),
+        ):
+            await pilot.press(key)
+            await pilot.pause()
+            assert [one.message for one in app._notifications] == [told]
         await pilot.press("R")
         async with asyncio.timeout(30):
             while "! paused" in frame(app):
@@ -467,4 +467,4 @@ async def test_without_a_hub_the_keys_say_so(tenant: Database) -> None:
     async with at(app, "6") as pilot:
         await pilot.press("n")
         await pilot.pause()
-        assert [one.message for one in app._notifications] == ["now: this node has no hub: spoke join wss://HOST"]
+        assert [one.message for one in app._notifications] == ["send now: this node has no hub: spoke join wss://HOST"]

@@ -235,11 +235,10 @@ async def test_keys_that_cannot_do_anything_say_why(tenant: Database) -> None:
     app = app_on(tenant)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await pilot.press("y")
-        await pilot.press("4", "S")
-        await pilot.pause()
-        said = [notification.message for notification in app._notifications]
-    assert said == ["nothing to copy: the list is empty", "reverse: sort first: s"]
+        for keys, said in (("y", "nothing to copy: the list is empty"), ("4S", "sort the other way: sort first: s")):
+            await pilot.press(*keys)
+            await pilot.pause()
+            assert [notification.message for notification in app._notifications] == [said]
 
 
 async def test_back_goes_back(filled: Database) -> None:

@@ -129,6 +129,16 @@ async def test_messages(tenant: Database, size: tuple[int, int]) -> None:
         assert "Look first" not in frame(app)
 
 
+async def test_what_was_said_has_the_width_of_the_screen_at_once(tenant: Database) -> None:
+    session = claude_code.read(CLAUDE, "x", AT_MS)[0]
+    store(tenant, session, 0)
+    catch_up(tenant)
+    async with showing(tenant, (100, 30), session.session_id) as (app, pilot, view):
+        await pilot.press("m")
+        await app.keys_done()  # and no commit later
+        assert max(len(line.text.strip()) for _, line in view.said.rows) > 40
+
+
 HOSTILE = {"\x1b[2J‮": ["​", "\x00", "宽字符" * 30, "</script>"], "deep": json.loads("[" * 60 + "]" * 60)}
 
 
@@ -228,7 +238,7 @@ async def test_following_stays_on_the_newest_call_until_it_ends(running: Databas
         await settle(pilot)
         assert view.calls.call.request_id == "c1"
         await press(pilot, "x")
-        assert "tail: the session has ended" in said(app)
+        assert "follow the newest call: the session has ended" in said(app)
 
 
 async def test_the_pane_leads_to_other_calls(over: Database) -> None:
@@ -353,7 +363,7 @@ async def test_no_critical_path_without_times(tenant: Database) -> None:
     catch_up(tenant)
     async with showing(tenant) as (app, pilot, _):
         await press(pilot, "c")
-        assert "critical: times unknown: in log order" in said(app)
+        assert "critical path: times unknown: in log order" in said(app)
 
 
 async def test_a_key_press_looks_at_no_call_that_is_not_seen(tenant: Database, monkeypatch: pytest.MonkeyPatch) -> None:

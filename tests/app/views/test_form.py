@@ -111,6 +111,10 @@ def test_an_error_is_told_at_its_field(label: str, text: str, error: str) -> Non
     assert typed(PERSON, **texts)[1] == {label: error}
 
 
+def test_a_choice_says_what_may_be_chosen() -> None:
+    assert {field.label: field.hint for field in build(PERSON).fields}["kind"] == "one of cat, dog"
+
+
 def test_a_group_that_is_left_out_asks_for_nothing() -> None:
     assert typed(PERSON, name="Ada", age="1") == ({"name": "Ada", "age": 1}, {})
     assert typed(PERSON, name="Ada", age="1", home="null")[0]["home"] is None
