@@ -211,6 +211,8 @@ def list_(context: Context, as_json: bool) -> None:
     if as_json:
         print_json(camel(keys))
         return
+    if not keys:
+        say("no keys yet: spoke hub key create NAME")
     for found in keys:
         click.echo(f"{found.id[:8]}  {found.tenant:<12} {found.spoke:<24} {'enabled' if found.enabled else 'disabled'}")
 

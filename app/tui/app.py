@@ -288,7 +288,7 @@ class SpokeApp(Notices):
         except EngineError:
             return  # the screen says it already
         running = self._daemon_seen = await asyncio.to_thread(lambda: self.services_running)
-        self.link_text = link_line(link, self.now_ms(), running=running, ascii_only=self.ascii_only)
+        self.link_text = link_line(link, self.now_ms(), running=running, hub=self.hub, ascii_only=self.ascii_only)
 
     @work(exclusive=True, group="service")
     async def _serve(self, service: Service) -> None:

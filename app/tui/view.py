@@ -57,7 +57,7 @@ class View(Screen[None]):
     FIELDS: ClassVar[tuple[str, ...]] = ()
     """What a filter may say `field:value` of, beside the columns of a table."""
     place: str | None = None
-    """The tab that is lit while the screen is shown."""
+    """The place that the screen is, if it is one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,6 +78,12 @@ class View(Screen[None]):
     def opens(self) -> bool:
         """Whether enter opens a row of its list."""
         return hasattr(self, "on_line_list_chosen")
+
+    @property
+    def lit(self) -> str | None:
+        """The tab that is lit: of the place that this is, or above which it was opened; Esc leads there."""
+        below = [self, *reversed(self.app.screen_stack)]
+        return next((one.place for one in below if isinstance(one, View) and one.place is not None), None)
 
     # -- the frame -----------------------------------------------------------------------------------------------------
 
@@ -138,7 +144,7 @@ class View(Screen[None]):
         if cell_len(left) + cell_len(right) + 1 > width:  # the word alone; the overview and `:sync` have the rest
             right = clip(app.link_text.partition(" · ")[0], width - LEAST_TITLE) + " "
         self.say("title", app.plain(f"{fit(left, width - cell_len(right) - 1)} {right}"))
-        self.say("tabs", app.plain(tab_bar(self.place, width, hub=app.hub)))
+        self.say("tabs", app.plain(tab_bar(self.lit, width, hub=app.hub)))
         aside = self._aside + " " if self._aside else ""
         room = width - cell_len(aside)
         self.say("keys", app.plain(fit(" " + "  ".join(self.hints(room)), room) + aside))
@@ -225,7 +231,7 @@ class View(Screen[None]):
     @on(Click, "#tabs")
     def go_to_tab(self, event: Click) -> None:
         """A click on a tab goes there."""
-        name = tab_at(event.x, self.place, self.size.width, hub=self.spoke.hub)
+        name = tab_at(event.x, self.lit, self.size.width, hub=self.spoke.hub)
         if name is not None:
             self.spoke.action_go(name)
 

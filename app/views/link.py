@@ -32,16 +32,16 @@ SKEW_MS = 60_000
 """A clock that differs by more from the hub's is worth a line: deadlines and certificates are judged by it."""
 
 
-def link_line(link: LinkStatus, now_ms: int, *, running: bool, ascii_only: bool = False) -> str:
+def link_line(link: LinkStatus, now_ms: int, *, running: bool, hub: bool = False, ascii_only: bool = False) -> str:
     """One line: glyph, the state as it is called everywhere, and what a person wants to know next.
 
-    `running` says whether some process runs the link; without one its last word is history.
+    `running` says whether some process runs the link; without one its last word is history. `hub`: this machine is one.
     """
     glyphs = ASCII_GLYPHS if ascii_only else GLYPHS
     unsent = f"{count(link.unsent)} unsent"
     if link.state == "unpaired":
         waiting = f" · {count(link.unsent)} events wait" if link.unsent else ""
-        return f"{glyphs['unpaired']} UNPAIRED (no hub){waiting}"
+        return f"{glyphs['unpaired']} UNPAIRED ({'a hub' if hub else 'no hub'}){waiting}"
     if not running:
         return f"{glyphs['offline']} STOPPED{' (paused)' if link.paused_at_ms is not None else ''} · {unsent}"
     word = f"{glyphs[link.state]} {link.state.upper()}"

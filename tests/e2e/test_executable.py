@@ -187,5 +187,7 @@ def test_the_demo(environment: dict[str, str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "EVERY EVENT ARRIVED EXACTLY ONCE" in done.stderr
-    assert "2 SIGKILLs" in done.stderr
+    kills = re.search(r"(\d+) SIGKILLs", done.stderr)  # more than two where one came too late, and was done again
+    assert kills is not None, done.stderr
+    assert int(kills[1]) >= 2, done.stderr
     assert "command.uname" in done.stdout
