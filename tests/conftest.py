@@ -20,10 +20,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """A command that ran in this process leaves no handler: the next test has another stderr, or none."""
+    """A command that ran in this process leaves no handler, the next test has another stderr or none, and no level."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     yield
+    for name in list(root.manager.loggerDict):
+        if name.startswith("spoke."):
+            logging.getLogger(name).setLevel(logging.NOTSET)
     for handler in set(root.handlers) - set(before):
         if not handler.__class__.__module__.startswith("_pytest"):  # pytest changes its own with every phase of a test
             root.removeHandler(handler)

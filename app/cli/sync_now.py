@@ -8,7 +8,7 @@ from app.audit import audit
 from app.cli.context import Context, json_option, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.options import dry_run_option, told
+from app.cli.options import dry_run_option, how_verbose, told
 from app.views.text import of
 from storage.process_lock import ProcessLock, holder
 from sync.spoke.status import LinkStatus, nudge, pause, read_status, resume, rewind
@@ -48,7 +48,8 @@ def now_(context: Context, wait: bool, timeout: float, as_json: bool) -> None:
             raise CommandError("the link is paused", hint="spoke sync resume", code=ExitCode.TEMPORARY)
         try:
             if holder(context.paths.daemon_lock) is None:
-                logging.getLogger("spoke.uplink").setLevel(logging.ERROR)  # what broke is told at the end
+                if how_verbose() < 2:
+                    logging.getLogger("spoke.uplink").setLevel(logging.ERROR)  # what broke is told at the end
                 with ProcessLock(context.paths.daemon_lock):
                     asyncio.run(catch_up_alone(db, settings, context.paths, wanted, timeout))
                 wait = True

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -522,10 +522,17 @@ BLOCKS = ("run", "hub run", "hub", "tui", "demo", "selftest")
 """Run until they are stopped, or need minutes: tests/e2e runs them."""
 
 
-def run_examples(
-    name: str, lines: list[str], spoke: Spoke, node: Path, tmp_path: Path, trajectories: list[Path]
-) -> subprocess.CompletedProcess[str]:
-    """Each example is run in a shell, in a folder that holds what the examples speak of."""
+@contextmanager
+def prepared(
+    name: str,
+    lines: list[str],
+    spoke: Spoke,
+    node: Path,
+    tmp_path: Path,
+    trajectories: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[tuple[list[str], Path, dict[str, str]]]:
+    """The examples of a command as they can be run, the folder that holds what they speak of, and the environment."""
     work = tmp_path / "work"
     (work / "runs").mkdir(parents=True)
     for file in trajectories[:2]:
@@ -565,31 +572,63 @@ def run_examples(
             url, db, own = stack.enter_context(joinable(tmp_path / "the-hub"))
             (work / "token.txt").write_text(token(db, own.pin).text)
             script = script.replace("wss://hub.example --token-file", f"{url} --token-file")
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=work,
-            env=environment,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        monkeypatch.chdir(work)
+        for variable in ("PATH", "PYTHONPATH", "SPOKE_FS__ROOTS"):
+            monkeypatch.setenv(variable, environment[variable])
+        yield script.splitlines(), work, environment
+
+
+def run_in_shell(lines: list[str], work: Path, environment: dict[str, str]) -> str:
+    script = "\n".join(lines)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=work,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, f"{script}\n{done.stderr}"
-    return done
+    return done.stdout
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in BLOCKS])
 def test_the_examples_in_the_help_work(
-    name: str, spoke: Spoke, node: Path, tmp_path: Path, trajectories: list[Path]
+    name: str,
+    spoke: Spoke,
+    node: Path,
+    tmp_path: Path,
+    trajectories: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run_examples(name, examples(COMMANDS[name]), spoke, node, tmp_path, trajectories)
+    """Each is run as it stands there: in a shell where it needs one."""
+    made = prepared(name, examples(COMMANDS[name]), spoke, node, tmp_path, trajectories, monkeypatch)
+    with made as (lines, work, environment):
+        if run_here(lines, spoke) is None:
+            run_in_shell(lines, work, environment)
 
 
 def with_json(name: str) -> list[str]:
-    """The examples of a command, the last of its own as `… --json`; what the others print is thrown away."""
+    """The examples of a command until the last of its own, and that as `… --json`."""
     lines = "\n".join(examples(COMMANDS[name])).replace("\\\n", " ").splitlines()
     own = max(at for at, line in enumerate(lines) if f"spoke {name}" in line)
     last = re.sub(r" > \S+$| --csv\b", "", re.sub(rf".*\$\((spoke {name}.*)\)$", r"\1", lines[own]))
-    return [*(f"{{ {line}; }} > /dev/null" for line in lines[:own]), last + ("" if "--json" in last else " --json")]
+    return [*lines[:own], last + ("" if "--json" in last else " --json")]
+
+
+def run_here(lines: list[str], spoke: Spoke) -> str | None:
+    """What the last of some commands prints, run in this process; None: a shell is needed."""
+    text = "\n".join(lines).replace("\\\n", " ")
+    if re.search(r"[|&;<>$`*~]", text):
+        return None
+    words = [shlex.split(line, comments=True) for line in text.split("\n")]
+    if any(line[:1] != ["spoke"] for line in words):
+        return None
+    out = ""
+    for line in words:
+        code, out, err = spoke(*line[1:])
+        assert code == 0, f"{line}\n{err}"
+    return out
 
 
 WITH_JSON = [
@@ -602,11 +641,21 @@ WITH_JSON = [
 
 @pytest.mark.parametrize("name", WITH_JSON)
 def test_stdout_is_json_and_nothing_else(
-    name: str, spoke: Spoke, node: Path, tmp_path: Path, trajectories: list[Path]
+    name: str,
+    spoke: Spoke,
+    node: Path,
+    tmp_path: Path,
+    trajectories: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One document, or one a line; in the form and with the fields that docs/cli-json.md names."""
     form, fields = CONTRACTS[name].form, CONTRACTS[name].fields
-    out = run_examples(name, with_json(name), spoke, node, tmp_path, trajectories).stdout
+    made = prepared(name, with_json(name), spoke, node, tmp_path, trajectories, monkeypatch)
+    with made as (lines, work, environment):
+        out = run_here(lines, spoke)
+        if out is None:
+            *before, last = lines
+            out = run_in_shell([*(f"{{ {line}; }} > /dev/null" for line in before), last], work, environment)
     documents = [json.loads(line) for line in out.splitlines()]
     if form == "lines":
         assert all(set(fields) <= set(document) for document in documents)

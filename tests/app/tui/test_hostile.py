@@ -141,7 +141,7 @@ async def test_every_noun_and_the_palette(node: tuple[Database, Path], ascii_onl
         await settle(pilot)
         for one in NOUNS:
             with db.snapshot() as snapshot:
-                names = [*one.names(snapshot, None)[:4], hostile.EVIL]
+                names = [*one.names(snapshot, None)[:2], hostile.EVIL]
             for name in names:
                 app.open_noun(one.name, name)
                 await settle(pilot)
