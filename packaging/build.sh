@@ -9,6 +9,7 @@ glibc_floor=2.36 # Debian 12; a build elsewhere may need less, never more
 export PYTHONHASHSEED=0 LC_ALL=C.UTF-8 TZ=UTC
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null || echo 1700000000)}"
 export PYINSTALLER_ZLIB_COMPRESSION_LEVEL=0 # the code is compressed with the rest, and not again at each import
+export PYINSTALLER_CONFIG_DIR="$PWD/build/cache" # --clean empties it: not that of a build beside this one
 umask 022
 mkdir -p build dist
 
