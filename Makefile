@@ -36,12 +36,11 @@ env: .venv/.made ## Make the development environment in .venv
 .PHONY: build
 build: dist/spoke ## Build the executable, dist/spoke
 BUILDERS := $(addprefix packaging/,spoke.spec build.sh check_host.sh check_glibc.py build_info.py pack.py launcher/compile.sh launcher/launcher.c)
-BUILT_FROM := .venv-build/report.json $(BUILDERS) pyproject.toml $(SOURCES)
-dist/spoke: $(BUILT_FROM)
+dist/spoke: .venv-build/report.json $(BUILDERS) pyproject.toml $(SOURCES)
 	@packaging/check_host.sh .venv-build/bin/python
 	@packaging/build.sh
 
-dist/spoke-next: $(BUILT_FROM) tests/packaging/next_release.sh # the release after it, for tests of upgrades
+dist/spoke-next: dist/spoke tests/packaging/next_release.sh # the release after it, for tests of upgrades
 	@tests/packaging/next_release.sh
 
 .PHONY: deb
@@ -62,7 +61,7 @@ booted-test: dist/spoke-next deb ## Services under systemd as process 1, Debian 
 	@mv dist/systemd-log.txt docs/systemd-log.txt
 
 .PHONY: install-log
-install-log: dist/spoke dist/spoke-next ## Install, join, upgrade, go back, uninstall in a bare Debian: docs/install-log.txt (as root)
+install-log: dist/spoke-next ## Install, join, upgrade, go back, uninstall in a bare Debian: docs/install-log.txt (as root)
 	@tests/packaging/install.sh trixie > dist/install-log.txt
 	@mv dist/install-log.txt docs/install-log.txt
 
