@@ -21,7 +21,7 @@ from storage.engine.connection import connect
 from storage.engine.errors import BusyError, CorruptError, EngineError, NotADatabaseError, translated
 from storage.migrations import NewerFileError, system, tenant
 from storage.private_file import sync, write_private
-from storage.process_lock import LockHeldError, ProcessLock, holder
+from storage.process_lock import ProcessLock, refuse_held
 from storage.replacing import Plan, decide, finish, stage, unstage, waits
 from storage.running import forget
 
@@ -140,9 +140,8 @@ def preview(
             alone finds out that there is no room, or that a program that is none of ours has a database open.
     """
     content = _verified(file, passphrase, progress)
-    for lock in (paths.daemon_lock, *([paths.hub_dir / "hub.lock"] if content.of_hub else [])):
-        if (pid := holder(lock)) is not None:
-            raise LockHeldError(lock, pid)
+    for lock in _locks(paths, hub=content.of_hub):
+        refuse_held(lock)
     there, old_hub = _replaced(paths, content, replace=replace)
     config = content.small.get(CONFIG)
     if config is not None:
@@ -231,15 +230,19 @@ def finish_restore(paths: Paths) -> bool:
     return True
 
 
+def _locks(paths: Paths, *, hub: bool) -> list[Path]:
+    """Of who works with the files that are replaced: this node's services, the hub."""
+    return [paths.daemon_lock, *([paths.hub_dir / "hub.lock"] if hub else [])]
+
+
 @contextmanager
 def _alone(paths: Paths, *, hub: bool) -> Iterator[None]:
     """Nobody runs the services of this node, nor the hub."""
     with ExitStack() as stack:
         paths.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stack.enter_context(ProcessLock(paths.daemon_lock))
-        if hub:
-            paths.hub_dir.mkdir(mode=0o700, exist_ok=True)
-            stack.enter_context(ProcessLock(paths.hub_dir / "hub.lock"))
+        for lock in _locks(paths, hub=hub):
+            lock.parent.mkdir(mode=0o700, exist_ok=True)
+            stack.enter_context(ProcessLock(lock))
         if waits(paths.data_dir):
             finish(paths.data_dir)
         yield

@@ -74,6 +74,16 @@ class ProcessLock:
         self.release()
 
 
+def refuse_held(path: Path) -> None:
+    """Look whether a lock could be taken now, without taking it.
+
+    Raises:
+        LockHeldError: a process holds it.
+    """
+    if (pid := holder(path)) is not None:
+        raise LockHeldError(path, pid)
+
+
 def holder(path: Path) -> int | None:
     """Return the pid of the process that holds the lock, None when it is free. Takes nothing.
 

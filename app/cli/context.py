@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from app.paths import Paths, resolve
 from app.storage_limit import configured_limit
 from app.views.camel import camel as camel
 from storage.engine import Database
-from storage.process_lock import LockHeldError, ProcessLock, holder
+from storage.process_lock import ProcessLock, refuse_held
 from storage.replacing import waits
 from storage.tenants import open_tenant_database, rehearse_database
 
@@ -137,25 +137,36 @@ class Context:
         """
         if dry_run():
             self._finish_restore()
-            yield self.rehearsal(self.paths.tenant_db)
-            return
-        if self.read_only:
+        elif self.read_only:
             self._finish_restore()
             if not self.paths.tenant_db.is_file():
                 raise self._none_here(self.paths.tenant_db)
         else:
             self.make_data_dir()
-        self.explain_open(self.paths.tenant_db)
-        db = open_tenant_database(self.paths.tenant_db, read_only=self.read_only, max_bytes=self.max_bytes)
+        with self.tenant_file(self.paths.tenant_db) as db:
+            yield db
+
+    def tenant_file(self, path: Path) -> AbstractContextManager[Database]:
+        """A tenant's file, the node's or one of a hub's; its folder is there."""
+        return self.opened(path, lambda: open_tenant_database(path, read_only=self.read_only, max_bytes=self.max_bytes))
+
+    @contextmanager
+    def opened(self, path: Path, open_: Callable[[], Database]) -> Iterator[Database]:
+        """What `open_` opens, closed at the end; with --dry-run a rehearsal of the file instead."""
+        if dry_run():
+            yield self._rehearsal(path)
+            return
+        self._explain_open(path)
+        db = open_()
         try:
             yield db
         finally:
             db.close()
 
-    def rehearsal(self, path: Path) -> Database:
+    def _rehearsal(self, path: Path) -> Database:
         """A database on which nothing stays of what is done; it is closed when the command ends."""
         if path not in self._rehearsed:
-            self.explain_open(path)
+            self._explain_open(path)
             db = self._rehearsed[path] = rehearse_database(path, max_bytes=self.max_bytes)
             click.get_current_context().find_root().call_on_close(db.close)
         return self._rehearsed[path]
@@ -168,14 +179,13 @@ class Context:
             LockHeldError: another process has it.
         """
         if dry_run():
-            if (pid := holder(lock)) is not None:
-                raise LockHeldError(lock, pid)
+            refuse_held(lock)
             yield
             return
         with ProcessLock(lock):
             yield
 
-    def explain_open(self, path: Path) -> None:
+    def _explain_open(self, path: Path) -> None:
         """Say which file is opened, and how, where -v was said."""
         if how_verbose():
             from app.cli.verbosity import explain

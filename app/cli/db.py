@@ -109,12 +109,11 @@ def salvage(context: Context, file: Path, out: Path, as_json: bool) -> None:
     hub gives back what this node had sent.
     """
     from storage.migrations import system, tenant
-    from storage.process_lock import LockHeldError, holder
+    from storage.process_lock import refuse_held
     from storage.salvage import salvage as read
 
     for lock in ("daemon.lock", "hub.lock"):
-        if (pid := holder(file.absolute().parent / lock)) is not None:
-            raise LockHeldError(file.absolute().parent / lock, pid)
+        refuse_held(file.absolute().parent / lock)
     migrations = system.MIGRATIONS if file.name == context.paths.system_db.name else tenant.MIGRATIONS
     if file.absolute() not in context.paths.databases:  # a damaged file is not written to
         audit_before(context.paths, "db.salvage", say, file=str(file.absolute()), out=str(out.absolute()))

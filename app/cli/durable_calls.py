@@ -15,7 +15,7 @@ import click
 from app.cli.context import Context, camel, json_option, new_id, now, print_json, say
 from app.cli.errors import CommandError
 from app.cli.exit_codes import ExitCode
-from app.cli.hub_files import hub_directory, system_file, tenant_file
+from app.cli.hub_files import hub_directory, system_file
 from app.cli.options import dry_run, dry_run_option, told
 from storage.engine import Database
 from storage.process_lock import holder
@@ -270,7 +270,7 @@ def call_spoke(context: Context, name: str, value: Any, wanted: Wanted) -> None:
     with system_file(context) as system, system.transaction() as tx:
         who = Identity(operator(tx).id, ("*",))
     present = connected and holder(hub_directory(context) / "hub.lock") is not None
-    with tenant_file(context, hub_directory(context) / f"tenant-{tenant}.db") as db:
+    with context.tenant_file(hub_directory(context) / f"tenant-{tenant}.db") as db:
         if wanted.live:
             _call_live(db, node_id, operation, value, wanted, present=present)
             return
@@ -303,7 +303,7 @@ def _call_live(db: Database, node_id: str, operation: str, value: Any, wanted: W
 
 def _tenants(context: Context) -> Iterator[tuple[str, Database]]:
     for file in sorted(hub_directory(context).glob("tenant-*.db")):
-        with tenant_file(context, file) as db:
+        with context.tenant_file(file) as db:
             yield file.stem.removeprefix("tenant-"), db
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from app.cli.context import Context
@@ -13,7 +12,7 @@ from app.cli.options import dry_run
 from storage.delegation.authority import Opened
 from storage.engine import Database
 from storage.tenant_files import file_of
-from storage.tenants import open_system_database, open_tenant_database
+from storage.tenants import open_system_database
 
 
 def hub_directory(context: Context) -> Path:
@@ -37,36 +36,13 @@ def hub_directory(context: Context) -> Path:
     return folder
 
 
-@contextmanager
-def system_file(context: Context) -> Iterator[Database]:
+def system_file(context: Context) -> AbstractContextManager[Database]:
     """`system.db`, created on first use; as it is with --read-only; a rehearsal with --dry-run."""
     file = hub_directory(context) / "system.db"
-    if dry_run():
-        yield context.rehearsal(file)
-        return
-    context.explain_open(file)
-    db = open_system_database(file, read_only=context.read_only)
-    try:
-        yield db
-    finally:
-        db.close()
-
-
-@contextmanager
-def tenant_file(context: Context, file: Path) -> Iterator[Database]:
-    """A tenant's file, created on first use; as it is with --read-only; a rehearsal with --dry-run."""
-    if dry_run():
-        yield context.rehearsal(file)
-        return
-    context.explain_open(file)
-    db = open_tenant_database(file, read_only=context.read_only, max_bytes=context.max_bytes)
-    try:
-        yield db
-    finally:
-        db.close()
+    return context.opened(file, lambda: open_system_database(file, read_only=context.read_only))
 
 
 def tenant_files(context: Context) -> Opened:
     """Opens a tenant's file by its slug, created on first use."""
     folder = hub_directory(context)
-    return lambda slug: tenant_file(context, file_of(folder, slug))
+    return lambda slug: context.tenant_file(file_of(folder, slug))

@@ -44,7 +44,7 @@ def restore(context: Context, file: Path, replace: bool, with_keys: bool, as_jso
 
     progress = Progress("restore: MB", 1_000_000)
     secret = passphrase(confirm=False) if with_keys else None
-    look = partial(preview) if dry_run() else partial(put_back, by=str(this_operator()))
+    look = preview if dry_run() else partial(put_back, by=str(this_operator()))
     try:
         done = look(
             context.paths,

@@ -102,16 +102,20 @@ def _run(
     paths = context.paths
 
     def appearance(said: Settings) -> Appearance:
-        obey(db, said)  # asked for whenever the configuration has changed
         return Appearance(
             ascii_only=ascii_only or said.ui.ascii,
             theme=theme or said.ui.theme,
             keys=said.keys,
             pager_json=said.ui.pager_json,
             themes=paths.themes,
-            reread=lambda: appearance(context.settings()),
+            reread=reread,
             config_file=paths.config_file,
         )
+
+    def reread() -> Appearance:
+        said = context.settings()
+        obey(db, said)
+        return appearance(said)
 
     service: Service | None = None
     if alone:

@@ -176,11 +176,12 @@ def _report(done: Outcome, as_json: bool) -> None:
         return
     if dry_run():
         _say_would(done)
-    elif done.state == "same":
+        return
+    if done.state == "same":
         say(f"{done.current} is the current release; nothing to do")
     else:
         say(f"{done.state}: {done.current} is the current release" + (f", was {done.other}" if done.other else ""))
-    if done.state == "upgraded" and not dry_run():
+    if done.state == "upgraded":
         say("back: spoke rollback")
-    if done.restored and not dry_run():
+    if done.restored:
         say(f"the data is as in {done.backup}; what came since lies in replaced-… of the data directory")

@@ -15,7 +15,7 @@ from app.install.service import Service
 from app.paths import Paths
 from app.systemd_unit import ACCOUNT, HUB, SYSTEM_CONFIG, SYSTEM_DATA, unit_names
 from storage.private_file import sync
-from storage.process_lock import LockHeldError, ProcessLock, holder
+from storage.process_lock import ProcessLock, refuse_held
 
 TARGET = "../lib/spoke/current/spoke"
 """What `bin/spoke` links to."""
@@ -161,8 +161,7 @@ def refuse_while_in_use(layout: Layout, installed: Installed, *, purge: bool) ->
     Raises:
         LockHeldError, InstallError: who is in the way.
     """
-    if (pid := holder(layout.lock)) is not None:
-        raise LockHeldError(layout.lock, pid)
+    refuse_held(layout.lock)
     _refuse_data_in_use(installed, purge=purge, but=Service(layout.system, installed.units).active())
 
 

@@ -27,7 +27,7 @@ from app.paths import Paths
 from app.release import Release
 from app.systemd_unit import HUB, NAME, unit_names
 from storage.private_file import sync
-from storage.process_lock import LockHeldError, ProcessLock, holder
+from storage.process_lock import ProcessLock, refuse_held
 
 BACKUPS = "backups"
 
@@ -190,8 +190,7 @@ def refuse_while_changing(layout: Layout) -> None:
     Raises:
         LockHeldError, InstallError: the installation is being changed, or was.
     """
-    if (pid := holder(layout.lock)) is not None:
-        raise LockHeldError(layout.lock, pid)
+    refuse_held(layout.lock)
     if (journal := read(layout.journal, Journal)) is not None:
         raise InstallError(f"an upgrade was cut off while {journal.step}", "end it first: spoke upgrade --resume")
 

@@ -71,10 +71,7 @@ def append_event(
     `despite_limit`: the limit of the file does not hold it up. For how something ended that has begun, and for what a
     node must tell of itself.
     """
-    if despite_limit:
-        tx.require_disk()
-    else:
-        tx.require_room()
+    tx.require_room(despite_limit=despite_limit)
     offset = int(tx.rows(SQL_PUBLISH, (topic, key, payload_json))[0][0])
     tx.touch("stream", topic)
     return offset
@@ -138,10 +135,7 @@ class Stream:
         `append_event`.
         """
         name = self.name
-        if despite_limit:
-            tx.require_disk()
-        else:
-            tx.require_room()
+        tx.require_room(despite_limit=despite_limit)
         tx.executemany(SQL_APPEND, [(name, key, payload, created_at) for key, payload, created_at in events])
         tx.touch("stream", name)
 

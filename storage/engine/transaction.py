@@ -105,19 +105,23 @@ class Transaction:
         with self._usable():
             schema.bootstrap(self._connection)
 
-    def require_room(self) -> None:
+    def require_room(self, *, despite_limit: bool = False) -> None:
         """Refuse something new when the file holds as much as it may, or the disk is all but full.
 
         Looked at once a transaction, and once a savepoint, which is what a member of a group commit is, but for what
         `Limit` leaves out: a file can be larger than its limit by what one of them writes.
 
+        `despite_limit`: only the disk counts.
+
         Raises:
             LimitError: the file has reached its limit.
-            FullError: as `require_disk`.
+            FullError: less than `KEEP_FREE_BYTES` is free on the disk.
         """
         if self._room:
             return
-        self.require_disk()
+        self._require_disk()
+        if despite_limit:
+            return
         limit = self.limit
         if limit is not None and (used := limit.reached_by(self._connection)) is not None:
             raise LimitError(
@@ -125,12 +129,7 @@ class Transaction:
             )
         self._room = True
 
-    def require_disk(self) -> None:
-        """Refuse an event when the disk is all but full; looked at once a transaction.
-
-        Raises:
-            FullError: less than `KEEP_FREE_BYTES` is free.
-        """
+    def _require_disk(self) -> None:
         if self._on_disk:
             return
         disk = os.statvfs(file_of(self._path))
